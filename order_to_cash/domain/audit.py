@@ -1,0 +1,53 @@
+"""What a gateway records of every outside call. The ledger implements it; gateways only know this protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class CallIntent:
+    """One outside call about to be made. `request` is redacted; `request_digest` is over the unredacted body."""
+
+    system: str  # stripe | salesforce | slack
+    method: str
+    path: str  # without query values that identify a person
+    request: Mapping[str, Any] = field(default_factory=dict)
+    request_digest: str = ""
+    idempotency_key: str = ""
+    actor: str = ""  # the flow run or command on whose behalf
+
+
+@dataclass(frozen=True)
+class CallOutcome:
+    """What came back. `status` is None when no answer arrived."""
+
+    status: int | None
+    response: Mapping[str, Any] = field(default_factory=dict)
+    response_digest: str = ""
+    request_id: str = ""
+    error: str = ""
+    duration_ms: int = 0
+
+
+class AuditSink(Protocol):
+    def begin(self, intent: CallIntent) -> str:
+        """Commit the intent and return its audit id. Called before the request leaves."""
+        ...
+
+    def finish(self, audit_id: str, outcome: CallOutcome) -> None:
+        """Commit the outcome of the call `audit_id`."""
+        ...
+
+
+class NoAudit:
+    """Records nothing: for read-only diagnostics without a ledger, and for tests that judge by the journal."""
+
+    def begin(self, intent: CallIntent) -> str:
+        del intent
+        return ""
+
+    def finish(self, audit_id: str, outcome: CallOutcome) -> None:
+        del audit_id, outcome
