@@ -1,4 +1,4 @@
-"""What a gateway records of every outside call. The ledger implements it; gateways only know this protocol."""
+"""What a gateway records of every outside call. The ledger implements it; gateways know only this."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class CallIntent:
-    """One outside call about to be made. `request` is redacted; `request_digest` is over the unredacted body."""
+    """One outside call about to be made. `request` is redacted; `request_digest` is over the body as sent."""
 
     system: str  # stripe | salesforce | slack
     method: str
@@ -43,7 +43,7 @@ class AuditSink(Protocol):
 
 
 class NoAudit:
-    """Records nothing: for read-only diagnostics without a ledger, and for tests that judge by the journal."""
+    """Records nothing: for read-only diagnostics without a ledger, for tests that judge by the journal."""
 
     def begin(self, intent: CallIntent) -> str:
         del intent

@@ -1,27 +1,27 @@
 """Every error of the product, in one tree.
 
-    O2CError
-    ├── Retryable                    trying again later may work
-    │   ├── RateLimited              429, REQUEST_LIMIT_EXCEEDED of a short window
-    │   ├── Unavailable              5xx, connection refused, maintenance: nothing happened
-    │   ├── OutcomeUnknown           sent, no answer: look it up before repeating
-    │   ├── RowLocked                UNABLE_TO_LOCK_ROW, Stripe lock_timeout
-    │   ├── BudgetExhausted          the day's Salesforce calls are used up
-    │   └── ClaimedElsewhere         another run holds this record right now
-    └── Permanent                    a person or a changed record is needed
-        ├── RecordRejected           a record of ours is not fit to be billed (quarantined)
-        ├── AmbiguousCustomer        several Stripe customers could be the one
-        ├── TotalMismatch            Stripe computed another total than the plan
-        ├── Refused                  the far side refused the request
-        │   ├── PermissionMissing    403: key or permission set lacks a right
-        │   ├── FieldRefused         a field is unknown, hidden or not writable
-        │   ├── RuleRefused          validation rule, trigger, restricted picklist, duplicate rule
-        │   ├── RecordGone           deleted or merged meanwhile
-        │   ├── CredentialsRefused   401
-        │   └── IdempotencyMismatch  one key, two different requests
-        ├── RunHeld                  a run is larger than policy allows: a person decides
-        ├── ClaimLost                another run took over: this one must stop
-        └── ConfigurationError       settings, blocks or environment do not fit together
+O2CError
+├── Retryable                    trying again later may work
+│   ├── RateLimited              429, REQUEST_LIMIT_EXCEEDED of a short window
+│   ├── Unavailable              5xx, connection refused, maintenance: nothing happened
+│   ├── OutcomeUnknown           sent, no answer: look it up before repeating
+│   ├── RowLocked                UNABLE_TO_LOCK_ROW, Stripe lock_timeout
+│   ├── BudgetExhausted          the day's Salesforce calls are used up
+│   └── ClaimedElsewhere         another run holds this record right now
+└── Permanent                    a person or a changed record is needed
+    ├── RecordRejected           a record of ours is not fit to be billed (quarantined)
+    ├── AmbiguousCustomer        several Stripe customers could be the one
+    ├── TotalMismatch            Stripe computed another total than the plan
+    ├── Refused                  the far side refused the request
+    │   ├── PermissionMissing    403: key or permission set lacks a right
+    │   ├── FieldRefused         a field is unknown, hidden or not writable
+    │   ├── RuleRefused          validation rule, trigger, restricted picklist, duplicate rule
+    │   ├── RecordGone           deleted or merged meanwhile
+    │   ├── CredentialsRefused   401
+    │   └── IdempotencyMismatch  one key, two different requests
+    ├── RunHeld                  a run is larger than policy allows: a person decides
+    ├── ClaimLost                another run took over: this one must stop
+    └── ConfigurationError       settings, blocks or environment do not fit together
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ class O2CError(Exception):
         return " ".join(part for part in parts if part)
 
 
-class Retryable(O2CError):
+class Retryable(O2CError):  # noqa: N818 — the tree reads as a statement: "this error is retryable"
     retryable = True
 
 
-class Permanent(O2CError):
+class Permanent(O2CError):  # noqa: N818 — as above
     retryable = False
 
 
@@ -98,7 +98,7 @@ class BudgetExhausted(Retryable):
 
 class ClaimedElsewhere(Retryable):
     default_code = "claimed_elsewhere"
-    default_remedy = "Nothing to do: the other run finishes it, or its lease expires and the next run takes over."
+    default_remedy = "Nothing to do: the other run finishes it, or the next one takes over after its lease."
 
 
 class RecordRejected(Permanent):

@@ -58,7 +58,7 @@ class BillTo(Record):
 
 
 class DealLine(Record):
-    """One OpportunityLineItem or CPQ quote line. `unit_price` and `total` are net, in major units as Salesforce has them."""
+    """One OpportunityLineItem or CPQ quote line. `unit_price` and `total` are net, in major units."""
 
     line_id: str
     product_id: str
@@ -73,7 +73,7 @@ class DealLine(Record):
 
 
 class WonDeal(Record):
-    """One won Opportunity, ready to be judged and planned. `amount` is what Salesforce shows as the deal's Amount."""
+    """One won Opportunity, ready to be judged and planned. `amount` is the deal's Amount in Salesforce."""
 
     opportunity_id: str
     name: str
@@ -115,7 +115,7 @@ class StripeCustomer(Record):
 
 
 class StripePrice(Record):
-    """A Stripe Price. `unit_amounts` maps lower-case currency to minor units, from the price and its currency_options."""
+    """A Stripe Price. `unit_amounts`: lower-case currency → minor units, currency_options included."""
 
     price_id: str
     product_id: str
@@ -158,7 +158,7 @@ class CustomerMatch(StrEnum):
 
 
 class PlanLine(Record):
-    """One invoice line to be made. Exactly one of `price_id` (list price) or an agreed amount on `product_id`."""
+    """One invoice line to be made: a list price (`price_id`) or an agreed amount on `product_id`."""
 
     line_id: str
     description: str
