@@ -1,0 +1,224 @@
+"""The one source of configuration: `O2C_*` environment variables, `.env`, and secret files.
+
+A secret file carries the variable's name in lower case, such as `/run/secrets/o2c_stripe_api_key`;
+`O2C_SECRETS_DIR` names another directory. The environment wins over `.env`, `.env` over secret files.
+"""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from order_to_cash.domain.errors import ConfigurationError
+from order_to_cash.domain.policy import BillingRules, FieldNames, LineSource
+from order_to_cash.domain.records import CollectionMethod, Environment
+from order_to_cash.environments import EMULATOR_URLS, check_environment
+
+PREFIX = "O2C_"
+# Deals of the emulators' small company are recent; nothing older is billed there either.
+EMULATOR_GO_LIVE = date(2026, 1, 1)
+# Read by tests and by this module, not fields of `Settings`.
+OTHER_VARIABLES = {"O2C_TEST_POSTGRES_URL", "O2C_REQUIRE_POSTGRES", "O2C_SECRETS_DIR"}
+
+Names = Annotated[tuple[str, ...], NoDecode]
+Limits = Annotated[dict[str, Decimal], NoDecode]
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured. Addresses left empty take the environment's default.
+
+    Construction raises pydantic's ValidationError; `load_settings` turns it into a ConfigurationError that
+    names the variables and echoes no value.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    environment: Environment = Environment.EMULATOR
+    home: Path = Path(".o2c")
+    ledger_url: SecretStr = SecretStr("")
+
+    stripe_api_key: SecretStr = SecretStr("")
+    stripe_api_base: str = ""
+    stripe_requests_per_second: int = Field(default=0, ge=0, le=100)
+
+    salesforce_domain: str = ""
+    salesforce_base_url: str = ""
+    salesforce_client_id: str = ""
+    salesforce_client_secret: SecretStr = SecretStr("")
+    salesforce_username: str = ""
+    salesforce_private_key: SecretStr = SecretStr("")
+
+    slack_bot_token: SecretStr = SecretStr("")
+    slack_channel: str = ""
+    slack_base_url: str = ""
+
+    prefect_api_url: str = "http://127.0.0.1:4200/api"
+    poll_seconds: int = Field(default=10, ge=1, le=300)
+
+    bill_deals_closed_on_or_after: date | None = None
+    stage_names: Names = ("Closed Won",)
+    excluded_types: Names = ("Renewal",)
+    operator_ids: Names = ()
+    field_names: FieldNames = FieldNames()
+    line_source: LineSource = LineSource.OPPORTUNITY_PRODUCTS
+    default_currency: str = "USD"
+    multi_currency: bool = False
+    collection_method: CollectionMethod = CollectionMethod.SEND_INVOICE
+    days_until_due: int = Field(default=30, ge=0, le=3650)
+    automatic_tax: bool = False
+    max_deals_per_run: int = Field(default=200, ge=1)
+    max_amount_per_run: Limits = {}
+    approval_limit: Limits = {}
+
+    @field_validator("stage_names", "excluded_types", "operator_ids", mode="before")
+    @classmethod
+    def _comma_separated(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("max_amount_per_run", "approval_limit", mode="before")
+    @classmethod
+    def _amounts_by_currency(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        limits: dict[str, str] = {}
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            matched = re.fullmatch(r"([A-Za-z]{3})\s*=\s*(\d+(?:\.\d+)?)", part)
+            if matched is None:
+                raise ValueError("write amounts as USD=50000,EUR=45000")
+            limits[matched[1].upper()] = matched[2]
+        return limits
+
+    @field_validator("salesforce_private_key", mode="before")
+    @classmethod
+    def _key_on_one_line(cls, value: object) -> object:
+        return pem_text(value) if isinstance(value, str) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _emulator_defaults(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """The emulators need no sign-up: whatever is not set takes a value that works with them."""
+        if str(values.get("environment", Environment.EMULATOR)) != Environment.EMULATOR:
+            return values
+        defaults: dict[str, Any] = {
+            "stripe_api_key": "sk_test_emulator",
+            "stripe_api_base": EMULATOR_URLS["stripe"],
+            "salesforce_base_url": EMULATOR_URLS["salesforce"],
+            "salesforce_client_id": "o2c-emulator",
+            "salesforce_client_secret": "emulator-secret",
+            "slack_bot_token": "xoxb-emulator",
+            "slack_base_url": EMULATOR_URLS["slack"],
+            "slack_channel": "#billing",
+            "bill_deals_closed_on_or_after": EMULATOR_GO_LIVE,
+        }
+        return {**defaults, **values}
+
+    @property
+    def ledger_address(self) -> str:
+        """The ledger's SQLAlchemy URL; PostgreSQL through psycopg 3. It may hold a password: not to be shown."""
+        given = self.ledger_url.get_secret_value()
+        if not given:
+            return f"sqlite:///{(self.home / 'ledger.db').absolute()}"
+        return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", given)
+
+    @property
+    def salesforce_login(self) -> Literal["client_credentials", "jwt"]:
+        return "jwt" if self.salesforce_private_key.get_secret_value() else "client_credentials"
+
+    @property
+    def slack_enabled(self) -> bool:
+        return bool(self.slack_bot_token.get_secret_value() and self.slack_channel)
+
+    @property
+    def stripe_pace(self) -> int:
+        """Stripe requests a second: what was set, else below the vendor's 25 (sandbox) or 100 (live)."""
+        return self.stripe_requests_per_second or (80 if self.environment is Environment.LIVE else 24)
+
+    def billing_rules(self) -> BillingRules:
+        """The policy. Raises ConfigurationError naming the variable when a part of it is not valid."""
+        names = BillingRules.model_fields.keys()
+        try:
+            return BillingRules.model_validate({name: getattr(self, name) for name in names})
+        except ValidationError as error:
+            raise _configuration_error(error) from None
+
+
+def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
+    """Settings of this process, complete and free of environment mix-ups.
+
+    Raises ConfigurationError, its message naming each wrong variable and what belongs there, no value.
+    """
+    secrets = Path(os.environ.get("O2C_SECRETS_DIR", "/run/secrets"))
+    try:
+        settings = Settings(
+            _env_file=env_file,
+            _secrets_dir=secrets if secrets.is_dir() else None,
+            **overrides,
+        )
+    except ValidationError as error:
+        raise _configuration_error(error) from None
+    check_environment(settings)
+    settings.billing_rules()
+    return settings
+
+
+def pem_text(given: str) -> str:
+    """A PEM key as lines, from what survives a form or one line of `.env`: `\\n` for line breaks, or base64."""
+    text = given.replace("\\n", "\n").strip()
+    if text and "-----BEGIN" not in text:
+        try:
+            text = base64.b64decode(text, validate=True).decode("ascii")
+        except ValueError:
+            raise ValueError(
+                "put a PEM private key there, its line breaks as \\n, or the PEM in base64"
+            ) from None
+    return text
+
+
+def variable(name: str) -> str:
+    """The environment variable of a settings field."""
+    return f"{PREFIX}{name.upper()}"
+
+
+def unknown_variables(given: Mapping[str, str]) -> list[str]:
+    """One sentence for each `O2C_…` name in `given` that means nothing: most are misspelt."""
+    known = {variable(name) for name in Settings.model_fields} | OTHER_VARIABLES
+    nested = variable("field_names") + "__"
+    sentences = []
+    for name in sorted(given):
+        upper = name.upper()
+        if not upper.startswith(PREFIX) or upper in known or upper.startswith(nested):
+            continue
+        near = difflib.get_close_matches(upper, known, n=1)
+        sentences.append(f"{upper} means nothing" + (f"; did you mean {near[0]}?" if near else "."))
+    return sentences
+
+
+def _configuration_error(error: ValidationError) -> ConfigurationError:
+    parts = []
+    for problem in error.errors(include_input=False, include_url=False, include_context=False):
+        where = "__".join(str(step) for step in problem["loc"][:2])
+        parts.append(f"{variable(where) if where else 'The settings'}: {problem['msg']}")
+    return ConfigurationError(
+        " ".join(f"{part}." for part in parts),
+        code="settings_invalid",
+        remedy="Set it in the environment or in .env; .env.example explains each variable.",
+    )
