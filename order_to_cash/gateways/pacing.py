@@ -1,0 +1,74 @@
+"""The client-side rate limit, below the far side's: one smooth token bucket for threads and coroutines alike."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+_LOWER_BY = 0.7  # what a refusal leaves of the rate
+_LOWER_AT_MOST_EVERY_SECONDS = 1.0  # refusals of calls that were in flight together count once
+_FLOOR = 0.1  # of the configured rate
+_RECOVERY_SECONDS = 60.0  # from nothing to the full rate
+_LONGEST_PAUSE_SECONDS = 60.0
+
+
+class Pacer:
+    """Hands out departure times `1 / rate` apart; after idling, at most `burst` calls leave together.
+
+    Slots are reserved ahead, so a late wake-up costs its own call some milliseconds but never the rate:
+    many callers together keep `per_second`. `slow_down` lowers the rate, which recovers with time.
+    """
+
+    def __init__(
+        self, per_second: float, *, burst: float = 2.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        if per_second <= 0 or burst < 1:
+            raise ValueError("a pacer needs a rate above 0 and a burst of at least 1")
+        self._full = per_second
+        self._burst = burst
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._next = float("-inf")
+        self._low = per_second
+        self._lowered_at = float("-inf")
+
+    @property
+    def rate(self) -> float:
+        """Calls per second allowed right now."""
+        with self._lock:
+            return self._rate(self._monotonic())
+
+    def _rate(self, now: float) -> float:
+        regained = self._full * (now - self._lowered_at) / _RECOVERY_SECONDS
+        return min(self._full, self._low + regained)
+
+    def reserve(self) -> float:
+        """Take the next slot and return the seconds to wait for it."""
+        with self._lock:
+            now = self._monotonic()
+            interval = 1 / self._rate(now)
+            slot = max(self._next, now - (self._burst - 1) * interval)
+            self._next = slot + interval
+            return max(0.0, slot - now)
+
+    def slow_down(self, retry_after_seconds: float | None = None) -> None:
+        """The far side said 429: lower the rate, and let nothing leave before `retry_after_seconds`."""
+        with self._lock:
+            now = self._monotonic()
+            if now - self._lowered_at >= _LOWER_AT_MOST_EVERY_SECONDS:
+                self._low = max(self._full * _FLOOR, self._rate(now) * _LOWER_BY)
+                self._lowered_at = now
+            if retry_after_seconds is not None:
+                pause = min(retry_after_seconds, _LONGEST_PAUSE_SECONDS)
+                self._next = max(self._next, now + pause)
+
+    async def acquire(self) -> None:
+        delay = self.reserve()
+        if delay > 0:
+            await asyncio.sleep(delay)
+
+    def acquire_blocking(self, stop: threading.Event) -> bool:
+        """Wait for the slot in this thread; False when `stop` was set meanwhile."""
+        return not stop.wait(self.reserve())
