@@ -133,7 +133,7 @@ class Settings(BaseSettings):
 
     @property
     def ledger_address(self) -> str:
-        """The ledger's SQLAlchemy URL; PostgreSQL through psycopg 3. It may hold a password: not to be shown."""
+        """The ledger's SQLAlchemy URL; PostgreSQL through psycopg 3. May hold a password: do not show it."""
         given = self.ledger_url.get_secret_value()
         if not given:
             return f"sqlite:///{(self.home / 'ledger.db').absolute()}"
@@ -181,7 +181,10 @@ def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Set
 
 
 def pem_text(given: str) -> str:
-    """A PEM key as lines, from what survives a form or one line of `.env`: `\\n` for line breaks, or base64."""
+    """A PEM key as lines, from what survives a form or a line of `.env`: `\\n` for line breaks, or base64.
+
+    Raises ValueError, echoing nothing.
+    """
     text = given.replace("\\n", "\n").strip()
     if text and "-----BEGIN" not in text:
         try:
@@ -216,7 +219,8 @@ def _configuration_error(error: ValidationError) -> ConfigurationError:
     parts = []
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
         where = "__".join(str(step) for step in problem["loc"][:2])
-        parts.append(f"{variable(where) if where else 'The settings'}: {problem['msg']}")
+        said = problem["msg"].removeprefix("Value error, ")
+        parts.append(f"{variable(where) if where else 'The settings'}: {said}")
     return ConfigurationError(
         " ".join(f"{part}." for part in parts),
         code="settings_invalid",

@@ -1,0 +1,207 @@
+"""The commands and their options. Bodies are imported when a command runs: `o2c --help` answers in 300 ms."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from order_to_cash.cli.group import O2CGroup
+
+app = typer.Typer(
+    cls=O2CGroup,
+    name="o2c",
+    help="Order to cash between Salesforce and Stripe: won deals become sent invoices.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+salesforce = typer.Typer(no_args_is_help=True, help="The Salesforce package.")
+quarantine = typer.Typer(no_args_is_help=True, help="Records held back until someone corrects them.")
+audit = typer.Typer(no_args_is_help=True, help="The record of every outside call.")
+catalog = typer.Typer(no_args_is_help=True, help="Salesforce products and Stripe prices.")
+config = typer.Typer(no_args_is_help=True, help="The settings in force.")
+for name, group in {
+    "salesforce": salesforce,
+    "catalog": catalog,
+    "quarantine": quarantine,
+    "audit": audit,
+    "config": config,
+}.items():
+    app.add_typer(group, name=name)
+
+
+class Mode(StrEnum):
+    """`plan` shows what would be billed and touches nothing; `apply` bills."""
+
+    PLAN = "plan"
+    APPLY = "apply"
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    del debug  # read by O2CGroup
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    typer.echo(f"o2c {installed('order-to-cash')}")
+
+
+@app.command()
+def demo(
+    exit_when_done: Annotated[
+        bool, typer.Option("--exit", help="Stop by itself; status 0 only if every outcome is as told.")
+    ] = False,
+) -> None:
+    """Show all of it against the emulators: no account, no sign-up."""
+    from order_to_cash.cli import demo as command
+
+    command.run(exit_when_done=exit_when_done)
+
+
+@app.command()
+def up() -> None:
+    """Run everything on this machine: Prefect server, drain and worker."""
+    from order_to_cash.cli import up as command
+    from order_to_cash.settings import load_settings
+
+    command.run(load_settings())
+
+
+@app.command()
+def emulators(
+    stripe_port: Annotated[int, typer.Option(min=0, max=65535)] = 12111,
+    salesforce_port: Annotated[int, typer.Option(min=0, max=65535)] = 12112,
+    slack_port: Annotated[int, typer.Option(min=0, max=65535)] = 12113,
+) -> None:
+    """Run the local stand-ins for Stripe, Salesforce and Slack."""
+    from order_to_cash.cli import stand_ins as command
+
+    command.run(stripe_port, salesforce_port, slack_port)
+
+
+@app.command()
+def init() -> None:
+    """Make what the settings describe: the ledger's tables and the Prefect blocks. Safe to repeat."""
+    from order_to_cash.cli import init as command
+    from order_to_cash.settings import load_settings
+
+    command.run(load_settings())
+
+
+@app.command()
+def drain(
+    once: Annotated[bool, typer.Option("--once", help="Look once, bill what is there, and stop.")] = False,
+) -> None:
+    """Watch for won deals and bill them, as one warm, long-lived process."""
+    from order_to_cash.cli import drain as command
+    from order_to_cash.settings import load_settings
+
+    command.run(load_settings(), once=once)
+
+
+@app.command()
+def bill(
+    opportunity_ids: Annotated[
+        list[str] | None, typer.Argument(help="Salesforce ids; none: every won deal that is not billed.")
+    ] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="plan shows what would be billed and touches nothing; apply bills.")
+    ] = Mode.PLAN,
+    approved_by: Annotated[
+        str, typer.Option(help="Who approves a run that is larger than the policy allows.")
+    ] = "",
+) -> None:
+    """Bill won deals, or show what billing them would do."""
+    from order_to_cash.cli import bill as command
+    from order_to_cash.settings import load_settings
+
+    command.run(load_settings(), tuple(opportunity_ids or ()), mode=mode.value, approved_by=approved_by)
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, ledger, Stripe, Salesforce, Slack and Prefect; say what to do about each failure."""
+    from order_to_cash.cli import doctor as command
+
+    raise typer.Exit(command.run())
+
+
+@salesforce.command("deploy")
+def salesforce_deploy(
+    check: Annotated[bool, typer.Option("--check", help="Dry run: validate, change nothing.")] = False,
+    assign_integration_user: Annotated[
+        str, typer.Option(metavar="USERNAME", help="Give this user the permission set O2C_Integration.")
+    ] = "",
+) -> None:
+    """Deploy our fields, objects and permission sets to the org."""
+    from order_to_cash.cli import salesforce as command
+    from order_to_cash.settings import load_settings
+
+    command.deploy(load_settings(), check_only=check, assign_to=assign_integration_user)
+
+
+@catalog.command("match")
+def catalog_match(
+    apply: Annotated[bool, typer.Option("--apply", help="Write Stripe_Price_Id__c on what matched.")] = False,
+) -> None:
+    """Match Salesforce products with Stripe prices and list what does not match."""
+    from order_to_cash.cli import catalog as command
+    from order_to_cash.settings import load_settings
+
+    command.match(load_settings(), apply=apply)
+
+
+@quarantine.command("list")
+def quarantine_list() -> None:
+    """List the records that are held back, with reason and remedy."""
+    from order_to_cash.cli import records as command
+    from order_to_cash.settings import load_settings
+
+    command.quarantine_list(load_settings())
+
+
+@audit.command("list")
+def audit_list(
+    system: Annotated[str, typer.Option(help="stripe, salesforce or slack; empty: all.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Newest rows shown.")] = 50,
+) -> None:
+    """List the newest outside calls."""
+    from order_to_cash.cli import records as command
+    from order_to_cash.settings import load_settings
+
+    command.audit_list(load_settings(), system=system, limit=limit)
+
+
+@audit.command("seal")
+def audit_seal() -> None:
+    """Chain the rows that are not sealed yet, so that a later edit shows."""
+    from order_to_cash.cli import records as command
+    from order_to_cash.settings import load_settings
+
+    command.audit_seal(load_settings())
+
+
+@audit.command("verify")
+def audit_verify() -> None:
+    """Recompute the chain; status 1 and the first broken row when something was edited or removed."""
+    from order_to_cash.cli import records as command
+    from order_to_cash.settings import load_settings
+
+    raise typer.Exit(command.audit_verify(load_settings()))
+
+
+@config.command("show")
+def config_show() -> None:
+    """Show every setting, secrets masked, and where it can be set."""
+    from order_to_cash.cli import configuration as command
+    from order_to_cash.settings import load_settings
+
+    command.show(load_settings())
