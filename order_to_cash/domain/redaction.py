@@ -31,8 +31,8 @@ _PHONE_KEY = re.compile(r"(?i)(phone|^mobile$|^fax$)")
 _EMAIL_KEY = re.compile(r"(?i)e_?mail(__c)?$|^email_address$")
 _MARKS = ((_SECRET_KEY, SECRET), (_ADDRESS_KEY, ADDRESS), (_PHONE_KEY, PHONE), (_CARD_KEY, CARD))
 
-# Shapes of secrets: Stripe keys and signing secrets, Slack tokens, Salesforce sessions, JWTs, client secrets of
-# payments, PEM blocks, passwords in addresses, v1 signatures of webhooks.
+# Shapes of secrets: Stripe keys and signing secrets, Slack tokens, Salesforce sessions, JWTs, client secrets
+# of payments, PEM blocks, passwords in addresses, v1 signatures of webhooks.
 _SECRETS = re.compile(
     r"""
       \b(?:sk|rk|pk|ek)_(?:test|live)_[A-Za-z0-9_]+
