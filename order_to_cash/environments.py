@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.records import Environment
+from order_to_cash.gateways.places import is_loopback
 
 if TYPE_CHECKING:
     from order_to_cash.settings import Settings
@@ -16,7 +16,6 @@ EMULATOR_URLS = {
     "salesforce": "http://127.0.0.1:12112",
     "slack": "http://127.0.0.1:12113",
 }
-_VENDOR_DOMAINS = ("stripe.com", "salesforce.com", "force.com", "slack.com")
 # My Domain partitions of orgs that hold no production data (Salesforce Help, "My Domain URL Formats").
 _SANDBOX_PARTITIONS = (".sandbox.my.", ".scratch.my.", ".develop.my.", ".demo.my.", ".trailblaze.my.")
 
@@ -66,9 +65,8 @@ def _emulator_problems(settings: Settings) -> list[str]:
             "O2C_SALESFORCE_DOMAIN names a real org: leave it empty, or set O2C_ENVIRONMENT=test."
         )
     for name in ("stripe_api_base", "salesforce_base_url", "slack_base_url"):
-        host = urlsplit(getattr(settings, name)).hostname or ""
-        if any(host == domain or host.endswith(f".{domain}") for domain in _VENDOR_DOMAINS):
-            problems.append(f"O2C_{name.upper()} is the vendor's own address: an emulator's belongs there.")
+        if not is_loopback(getattr(settings, name)):
+            problems.append(f"O2C_{name.upper()} is not on this machine: an emulator's address belongs there.")
     return problems
 
 

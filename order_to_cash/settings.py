@@ -6,7 +6,6 @@ A secret file carries the variable's name in lower case, such as `/run/secrets/o
 
 from __future__ import annotations
 
-import base64
 import difflib
 import os
 import re
@@ -97,20 +96,7 @@ class Settings(BaseSettings):
     @field_validator("max_amount_per_run", "approval_limit", mode="before")
     @classmethod
     def _amounts_by_currency(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        limits: dict[str, str] = {}
-        for part in filter(None, (part.strip() for part in value.split(","))):
-            matched = re.fullmatch(r"([A-Za-z]{3})\s*=\s*(\d+(?:\.\d+)?)", part)
-            if matched is None:
-                raise ValueError("write amounts as USD=50000,EUR=45000")
-            limits[matched[1].upper()] = matched[2]
-        return limits
-
-    @field_validator("salesforce_private_key", mode="before")
-    @classmethod
-    def _key_on_one_line(cls, value: object) -> object:
-        return pem_text(value) if isinstance(value, str) else value
+        return parse_limits(value) if isinstance(value, str) else value
 
     @model_validator(mode="before")
     @classmethod
@@ -133,11 +119,8 @@ class Settings(BaseSettings):
 
     @property
     def ledger_address(self) -> str:
-        """The ledger's SQLAlchemy URL; PostgreSQL through psycopg 3. May hold a password: do not show it."""
-        given = self.ledger_url.get_secret_value()
-        if not given:
-            return f"sqlite:///{(self.home / 'ledger.db').absolute()}"
-        return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", given)
+        """The ledger's database URL. It may hold a password: do not show it."""
+        return self.ledger_url.get_secret_value() or f"sqlite:///{(self.home / 'ledger.db').absolute()}"
 
     @property
     def salesforce_login(self) -> Literal["client_credentials", "jwt"]:
@@ -180,20 +163,20 @@ def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Set
     return settings
 
 
-def pem_text(given: str) -> str:
-    """A PEM key as lines, from what survives a form or a line of `.env`: `\\n` for line breaks, or base64.
+def parse_limits(text: str) -> dict[str, Decimal]:
+    """Amounts in major units by upper-case currency, from `USD=50000, EUR=45000`. Raises ValueError."""
+    limits = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        matched = re.fullmatch(r"([A-Za-z]{3})\s*=\s*(\d+(?:\.\d+)?)", part)
+        if matched is None:
+            raise ValueError("write amounts as USD=50000, EUR=45000")
+        limits[matched[1].upper()] = Decimal(matched[2])
+    return limits
 
-    Raises ValueError, echoing nothing.
-    """
-    text = given.replace("\\n", "\n").strip()
-    if text and "-----BEGIN" not in text:
-        try:
-            text = base64.b64decode(text, validate=True).decode("ascii")
-        except ValueError:
-            raise ValueError(
-                "put a PEM private key there, its line breaks as \\n, or the PEM in base64"
-            ) from None
-    return text
+
+def show_limits(limits: Mapping[str, Decimal]) -> str:
+    """The text that `parse_limits` reads."""
+    return ", ".join(f"{currency}={amount}" for currency, amount in limits.items())
 
 
 def variable(name: str) -> str:
