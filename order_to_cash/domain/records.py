@@ -35,7 +35,10 @@ class CollectionMethod(StrEnum):
 
 
 class Address(Record):
-    """A postal address as Stripe takes it; `country` is ISO 3166-1 alpha-2 or empty."""
+    """A postal address as Stripe takes it; `country` is ISO 3166-1 alpha-2 or empty.
+
+    `country_given` is what the Account says when no country could be recognised in it, else empty.
+    """
 
     line1: str = ""
     line2: str = ""
@@ -43,6 +46,7 @@ class Address(Record):
     state: str = ""
     postal_code: str = ""
     country: str = ""
+    country_given: str = ""
 
 
 class BillTo(Record):
