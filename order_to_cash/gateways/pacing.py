@@ -1,4 +1,4 @@
-"""The client-side rate limit, below the far side's: one smooth token bucket for threads and coroutines alike."""
+"""The client-side rate limit, below the far side's: one smooth token bucket for threads and coroutines."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Attempts:
 
 
 def parse_retry_after(value: str | None, *, now: Callable[[], datetime]) -> float | None:
-    """Seconds from a Retry-After header: a number or an HTTP date (RFC 9110, 10.2.3); None when unreadable."""
+    """Seconds from a Retry-After header: a number or an HTTP date (RFC 9110, 10.2.3), else None."""
     if not value:
         return None
     try:

@@ -1,7 +1,7 @@
 """The vendors' own wire logs, kept shut.
 
 At DEBUG and INFO `stripe` writes request and response bodies, `httpx` and `urllib3` write URLs with e-mail
-addresses in the query, `slack_sdk` writes message texts: all unredacted. The audit log holds every call instead.
+addresses in the query, `slack_sdk` writes message texts: all unredacted. The audit log has every call.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def shut_vendor_logs() -> None:
 
 
 def refuse_stripe_console_log(setting: str | None) -> None:
-    """STRIPE_LOG and `stripe.log` make the SDK print bodies to stderr, past every filter: refuse to start so."""
+    """STRIPE_LOG and `stripe.log` make the SDK print bodies to stderr, past every filter: refuse to start."""
     if setting in {"debug", "info"} or os.environ.get("STRIPE_LOG") in {"debug", "info"}:
         raise ConfigurationError(
             "STRIPE_LOG is set: the Stripe SDK would print customers' data to the terminal.",

@@ -1,0 +1,289 @@
+"""Stripe, as the recipes use it: records of ours in and out, errors of ours, no object of the SDK."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import stripe
+from pydantic import SecretStr
+
+from order_to_cash.domain.audit import AuditSink
+from order_to_cash.domain.errors import (
+    O2CError,
+    OutcomeUnknown,
+    PermissionMissing,
+    RecordGone,
+    Refused,
+    Unavailable,
+)
+from order_to_cash.domain.records import Environment, StripeCustomer, StripeInvoice, StripePrice
+from order_to_cash.gateways import stripe_permissions
+from order_to_cash.gateways.calls import CallRecorder
+from order_to_cash.gateways.credentials import as_secret
+from order_to_cash.gateways.pacing import Pacer
+from order_to_cash.gateways.places import require_stripe_place
+from order_to_cash.gateways.retry import RetryPolicy
+from order_to_cash.gateways.stripe_records import (
+    customer_from,
+    has_more_lines,
+    invoice_from,
+    price_from,
+    reference,
+)
+from order_to_cash.gateways.stripe_wire import StripeWire
+from order_to_cash.gateways.vendor_logs import refuse_stripe_console_log, shut_vendor_logs
+
+T = TypeVar("T")
+
+_PAGE = 100  # Stripe's largest: https://docs.stripe.com/api/pagination
+# The wire puts the real key on; SDK objects, and what prints them, never hold it.
+_PLACEHOLDER_KEY = "sk_test_set_by_the_wire"
+
+
+class StripeGateway:
+    """One Stripe account in one environment. Use it on one event loop; `aclose` it there.
+
+    Every POST carries the caller's deterministic idempotency key: 1 to 255 characters that name a business
+    fact. Methods raise errors of the domain's tree: RateLimited, Unavailable, RowLocked, OutcomeUnknown (a
+    write that may have happened), Refused and its kinds, ConfigurationError (test and live mixed up).
+    """
+
+    def __init__(  # noqa: PLR0913 - the account's settings, all by keyword
+        self,
+        *,
+        api_key: str | SecretStr,
+        environment: Environment,
+        audit: AuditSink,
+        api_base: str = "https://api.stripe.com",
+        requests_per_second: float = 20.0,
+        timeout_seconds: float = 20.0,
+        retry: RetryPolicy | None = None,
+        actor: str = "",
+        rng: random.Random | None = None,
+    ) -> None:
+        key = as_secret(api_key)
+        require_stripe_place(environment, api_base, key.get_secret_value())
+        refuse_stripe_console_log(stripe.log)
+        shut_vendor_logs()
+        # Process-wide: the SDK reads it nowhere else, and it would send timings of other requests.
+        stripe.enable_telemetry = False
+        self._key_kind = key.get_secret_value().partition("_")[0]
+        self.pacer = Pacer(requests_per_second)
+        self._wire = StripeWire(
+            key=key,
+            environment=environment,
+            recorder=CallRecorder(audit, "stripe", actor),
+            pacer=self.pacer,
+            retry=retry or RetryPolicy(),
+            timeout_seconds=timeout_seconds,
+            rng=rng or random.Random(),  # noqa: S311 - jitter, not a secret
+        )
+        client = stripe.StripeClient(
+            _PLACEHOLDER_KEY,
+            http_client=self._wire,
+            base_addresses={"api": api_base.rstrip("/")},
+            max_network_retries=0,
+        )
+        self._client = client
+        self._v1 = client.v1
+        self._account_id = ""
+
+    async def aclose(self) -> None:
+        await self._wire.close_async()
+
+    # Customers
+
+    async def list_customers(
+        self, email: str | None = None, created_gte: datetime | None = None
+    ) -> list[StripeCustomer]:
+        """All customers, newest first; only those with exactly this e-mail, or created since."""
+        params = {**({"email": email} if email else {}), **_since(created_gte)}
+        return [customer_from(raw) async for raw in self._pages(self._v1.customers.list_async, params)]
+
+    async def retrieve_customer(self, customer_id: str) -> StripeCustomer:
+        """Raises RecordGone when it never existed; a deleted one comes back with `deleted`."""
+        return customer_from(await self._call(self._v1.customers.retrieve_async, customer_id))
+
+    async def create_customer(self, params: Mapping[str, Any], idempotency_key: str) -> StripeCustomer:
+        raw = await self._post(self._v1.customers.create_async, params=params, key=idempotency_key)
+        return customer_from(raw)
+
+    async def update_customer(
+        self, customer_id: str, params: Mapping[str, Any], idempotency_key: str
+    ) -> StripeCustomer:
+        update = self._v1.customers.update_async
+        return customer_from(await self._post(update, customer_id, params=params, key=idempotency_key))
+
+    # Catalogue
+
+    async def list_prices(self) -> list[StripePrice]:
+        """Every price, inactive ones too, with its product and its amounts in all currencies."""
+        params = {"expand": ["data.product", "data.currency_options"]}
+        return [price_from(raw) async for raw in self._pages(self._v1.prices.list_async, params)]
+
+    # Invoices
+
+    async def list_invoices(
+        self, customer_id: str, created_gte: datetime | None = None
+    ) -> list[StripeInvoice]:
+        """A customer's invoices, newest first. List is consistent where Search lags up to an hour.
+
+        `line_count` counts the lines that a list shows (at most 10); `retrieve_invoice` counts all.
+        """
+        params = {"customer": customer_id, **_since(created_gte)}
+        return [invoice_from(raw) async for raw in self._pages(self._v1.invoices.list_async, params)]
+
+    async def retrieve_invoice(self, invoice_id: str) -> StripeInvoice:
+        return await self._invoice(await self._call(self._v1.invoices.retrieve_async, invoice_id))
+
+    async def create_invoice(self, params: Mapping[str, Any], idempotency_key: str) -> StripeInvoice:
+        raw = await self._post(self._v1.invoices.create_async, params=params, key=idempotency_key)
+        return await self._invoice(raw)
+
+    async def add_lines(
+        self, invoice_id: str, lines: Sequence[Mapping[str, Any]], idempotency_key: str
+    ) -> StripeInvoice:
+        """Add all lines to a draft in one call; the answer has the draft's new totals."""
+        params = {"lines": [dict(line) for line in lines]}
+        add = self._v1.invoices.add_lines_async
+        return await self._invoice(await self._post(add, invoice_id, params=params, key=idempotency_key))
+
+    async def finalize_invoice(self, invoice_id: str, idempotency_key: str) -> StripeInvoice:
+        """Finalize with `auto_advance=true`: without it Stripe neither charges nor reminds, ever.
+
+        An invoice that turns out to be final already comes back as it is.
+        """
+        finalize = self._v1.invoices.finalize_invoice_async
+        params = {"auto_advance": True}
+        try:
+            raw = await self._post(finalize, invoice_id, params=params, key=idempotency_key)
+        except (Refused, OutcomeUnknown) as error:
+            problem: O2CError = error
+        else:
+            return await self._invoice(raw)
+        if type(problem) in {Refused, OutcomeUnknown}:
+            invoice = await self.retrieve_invoice(invoice_id)
+            if invoice.status in {"open", "paid"}:
+                return invoice
+        raise problem.with_traceback(None)
+
+    async def send_invoice(self, invoice_id: str, idempotency_key: str) -> StripeInvoice:
+        """E-mail a finalized invoice to its customer. Each call without the same key sends it once more."""
+        send = self._v1.invoices.send_invoice_async
+        return await self._invoice(await self._post(send, invoice_id, params={}, key=idempotency_key))
+
+    async def void_invoice(self, invoice_id: str) -> StripeInvoice:
+        void = self._v1.invoices.void_invoice_async
+        key = f"o2c:void:{invoice_id}"
+        return await self._invoice(await self._post(void, invoice_id, params={}, key=key))
+
+    async def delete_draft(self, invoice_id: str) -> None:
+        """Delete a draft; one that is gone already is fine."""
+        try:
+            await self._call(self._v1.invoices.delete_async, invoice_id)
+        except RecordGone:
+            return
+
+    async def invoice_was_sent(self, invoice_id: str, since: datetime) -> bool:
+        """Whether an `invoice.sent` event says so; events reach 30 days back."""
+        params = {"type": "invoice.sent", **_since(since)}
+        async for event in self._pages(self._v1.events.list_async, params):
+            data = event.get("data")
+            if isinstance(data, Mapping) and reference(data.get("object")) == invoice_id:
+                return True
+        return False
+
+    # The account
+
+    async def account_id(self) -> str:
+        """The account that the key belongs to, such as ``acct_…``."""
+        if not self._account_id:
+            try:
+                raw = await self._call(self._v1.accounts.retrieve_current_async)
+                self._account_id = str(raw["id"])
+            except PermissionMissing as refusal:
+                # A restricted key without the right to read accounts is told its account in the refusal.
+                if "account" not in refusal.ids:
+                    raise
+                self._account_id = refusal.ids["account"]
+        return self._account_id
+
+    async def missing_permissions(self) -> list[str]:
+        """The rights that a restricted key lacks of those needed: Stripe's name where the refusal gives it,
+        else such as ``invoices: write``. Costs one call a right; a full secret key has all."""
+        if self._key_kind == "sk":
+            return []
+        missing = []
+        for right in stripe_permissions.NEEDED:
+            try:
+                await self._probe(right)
+            except PermissionMissing as refusal:
+                missing.append(refusal.ids.get("permission") or right.label)
+        return missing
+
+    async def _probe(self, right: stripe_permissions.Right) -> None:
+        if right.access == "read":
+            await self._call(self._client.raw_request_async, "get", right.path, limit=1)
+            return
+        # Changes nothing, and must not be answered from an earlier probe.
+        key = f"o2c:probe:{uuid4().hex}"
+        try:
+            await self._call(
+                self._client.raw_request_async, "post", right.path, idempotency_key=key, description="probe"
+            )
+        except PermissionMissing:
+            raise
+        except Refused:
+            return
+
+    # Plumbing
+
+    async def _invoice(self, raw: Mapping[str, Any]) -> StripeInvoice:
+        if not has_more_lines(raw):
+            return invoice_from(raw)
+        list_lines = self._v1.invoices.line_items.list_async
+        count = 0
+        async for _ in self._pages(list_lines, {}, str(raw["id"])):
+            count += 1
+        return invoice_from(raw, count)
+
+    async def _pages(
+        self, list_method: Callable[..., Awaitable[Any]], params: Mapping[str, Any], *args: str
+    ) -> AsyncIterator[dict[str, Any]]:
+        asked: dict[str, Any] = {**params, "limit": _PAGE}
+        while True:
+            page = await self._call(list_method, *args, params=asked)
+            rows = page.get("data") or []
+            for row in rows:
+                yield row
+            if not rows or page.get("has_more") is not True:
+                return
+            asked["starting_after"] = rows[-1]["id"]
+
+    async def _post(
+        self, method: Callable[..., Awaitable[Any]], *args: str, params: Mapping[str, Any], key: str
+    ) -> dict[str, Any]:
+        if not 0 < len(key) <= 255:
+            raise ValueError("an idempotency key has 1 to 255 characters")
+        return await self._call(method, *args, params=dict(params), options={"idempotency_key": key})
+
+    async def _call(self, method: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Call the SDK. Errors leave without the SDK's frames: their locals hold headers and bodies."""
+        try:
+            answer = await method(*args, **kwargs)
+        except O2CError as error:
+            problem: Exception = error
+        except stripe.StripeError as error:
+            problem = Unavailable(f"Stripe's answer could not be read ({type(error).__name__}).")
+        else:
+            plain: dict[str, Any] = answer.to_dict()
+            return plain
+        raise problem.with_traceback(None)
+
+
+def _since(moment: datetime | None) -> dict[str, Any]:
+    return {} if moment is None else {"created": {"gte": int(moment.timestamp())}}
