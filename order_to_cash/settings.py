@@ -55,7 +55,7 @@ class Settings(BaseSettings):
 
     stripe_api_key: SecretStr = SecretStr("")
     stripe_api_base: str = ""
-    stripe_requests_per_second: int = Field(default=0, ge=0, le=100)
+    stripe_requests_per_second: int | None = Field(default=None, ge=1, le=100)
 
     salesforce_domain: str = ""
     salesforce_base_url: str = ""
