@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +10,14 @@ import pytest
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.records import Environment
 from order_to_cash.environments import key_mode, sandbox_domain
-from order_to_cash.settings import load_settings, parse_limits, show_limits, unknown_variables
+from order_to_cash.settings import (
+    Settings,
+    load_settings,
+    parse_limits,
+    show_limits,
+    unknown_variables,
+    variable,
+)
 
 CANARY = "canary5ecret"
 TEST_ENVIRONMENT = {
@@ -175,3 +183,18 @@ def test_kinds_of_keys_and_orgs() -> None:
     assert {key: key_mode(key) for key in kinds} == kinds
     assert sandbox_domain("acme-dev-ed.develop.my.salesforce.com")
     assert not sandbox_domain("acme.my.salesforce.com")
+
+
+EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
+
+
+def test_the_example_explains_every_variable_and_no_other() -> None:
+    told = set(re.findall(r"^#(O2C_[A-Z_]+)=", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE))
+    nested = {name for name in told if name.startswith("O2C_FIELD_NAMES__")}
+    assert nested
+    assert told - nested == {variable(name) for name in Settings.model_fields if name != "field_names"}
+
+
+def test_the_example_sets_nothing_by_itself(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    assert load_settings() == load_settings(env_file=None)
