@@ -171,13 +171,16 @@ def quarantine_list() -> None:
 @audit.command("list")
 def audit_list(
     system: Annotated[str, typer.Option(help="stripe, salesforce or slack; empty: all.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Newest rows shown.")] = 50,
+    reference: Annotated[
+        str, typer.Option(help="A run, record id, request id, audit id or idempotency key.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many rows.")] = 50,
 ) -> None:
     """List the newest outside calls."""
     from order_to_cash.cli import records as command
     from order_to_cash.settings import load_settings
 
-    command.audit_list(load_settings(), system=system, limit=limit)
+    command.audit_list(load_settings(), system=system, reference=reference, limit=limit)
 
 
 @audit.command("seal")
@@ -190,12 +193,16 @@ def audit_seal() -> None:
 
 
 @audit.command("verify")
-def audit_verify() -> None:
+def audit_verify(
+    head: Annotated[
+        str, typer.Option(help="A head that `o2c audit seal` printed: also finds a rewritten chain.")
+    ] = "",
+) -> None:
     """Recompute the chain; status 1 and the first broken row when something was edited or removed."""
     from order_to_cash.cli import records as command
     from order_to_cash.settings import load_settings
 
-    raise typer.Exit(command.audit_verify(load_settings()))
+    raise typer.Exit(command.audit_verify(load_settings(), head))
 
 
 @config.command("show")
