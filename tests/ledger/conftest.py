@@ -23,6 +23,7 @@ from order_to_cash.ledger.ledger import Ledger
 from order_to_cash.ledger.tables import METADATA
 from tests.ledger.support import MovableClock
 
+_HERE = Path(__file__).parent
 _LOCAL = ("postgresql://root@127.0.0.1:5432/postgres", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 
@@ -48,9 +49,7 @@ def _required() -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    needing = [
-        item for item in items if "postgresql" in getattr(item, "fixturenames", ()) or _on_postgres(item)
-    ]
+    needing = [item for item in items if _HERE in item.path.parents and _needs_postgres(item)]
     for item in needing:
         item.add_marker(pytest.mark.postgres)
     if needing and not postgres_url() and not _required():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from order_to_cash.domain.errors import ClaimedElsewhere, ClaimLost, IdempotencyMismatch, RuleRefused
@@ -33,7 +35,7 @@ def test_an_expired_lease_is_taken_over_and_its_token_is_dead(ledger: Ledger, cl
     clock.advance(seconds=121)
     new = claim_deal(ledger, "run-2")
     assert (new.key, new.fence) == (old.key, 2)
-    writes = [
+    writes: list[Callable[[], object]] = [
         lambda: ledger.obligations.renew(old),
         lambda: ledger.obligations.held(old, "total_mismatch"),
         lambda: ledger.obligations.finalized(old, invoice_id="in_1", url=""),
