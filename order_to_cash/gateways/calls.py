@@ -112,7 +112,7 @@ def _token_view(body: Mapping[str, Any]) -> dict[str, Any]:
 def _parsed(body: bytes) -> dict[str, Any]:
     if not body:
         return {}
-    if len(body) > _LARGEST_BODY:
+    if len(body) > _LARGEST_BODY or body.startswith(b"--"):  # large, or multipart: a deployment
         return {"bytes": len(body)}
     text = body.decode("utf-8", "replace")
     if text.lstrip()[:1] in {"{", "["}:

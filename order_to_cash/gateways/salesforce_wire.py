@@ -1,0 +1,250 @@
+"""The one door to Salesforce: every request of simple_salesforce passes `SalesforceWire.send`.
+
+The library retries nothing, has no timeout, follows a persistent 401 without end and reads the usage header
+only sometimes. Here are the session, the daily budget, the limits, the retries and the audit record.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from order_to_cash.domain.errors import ConfigurationError, O2CError, Unavailable
+from order_to_cash.domain.records import Environment
+from order_to_cash.gateways.calls import CallRecorder, OpenCall
+from order_to_cash.gateways.clock import SystemClock
+from order_to_cash.gateways.pacing import Pacer
+from order_to_cash.gateways.retry import Attempts, RetryPolicy, parse_retry_after
+from order_to_cash.gateways.salesforce_budget import DailyBudget, Lane, parse_usage
+from order_to_cash.gateways.salesforce_errors import (
+    daily_limit_reached,
+    error_code,
+    first_error,
+    unknown_outcome,
+)
+from order_to_cash.gateways.salesforce_login import Session, TokenSource
+
+# Salesforce allows 25 long calls at once for the whole org; five are left to others.
+CONCURRENCY = 20
+CONNECT_SECONDS = 5.0
+_TOKEN_PATH = "/services/oauth2/token"  # noqa: S105 - a path
+_REPEATABLE = frozenset({"GET", "HEAD", "PATCH", "PUT", "DELETE"})
+
+current_lane: ContextVar[Lane] = ContextVar("o2c_salesforce_lane", default=Lane.LIVE)
+_unmetered: ContextVar[bool] = ContextVar("o2c_salesforce_unmetered", default=False)
+
+
+@contextmanager
+def unmetered() -> Iterator[None]:
+    """Calls inside pass the daily budget: for asking how much of it is left."""
+    token = _unmetered.set(True)
+    try:
+        yield
+    finally:
+        _unmetered.reset(token)
+
+
+class SalesforceWire(HTTPAdapter):
+    """Mounted for https:// on the session that simple_salesforce uses; safe to share between threads."""
+
+    def __init__(
+        self,
+        *,
+        environment: Environment,
+        recorder: CallRecorder,
+        pacer: Pacer,
+        budget: DailyBudget,
+        retry: RetryPolicy,
+        timeout_seconds: float,
+        rng: random.Random,
+    ) -> None:
+        super().__init__(pool_connections=4, pool_maxsize=CONCURRENCY, max_retries=0, pool_block=True)
+        self.tokens: TokenSource | None = None
+        self._emulated = environment is Environment.EMULATOR
+        self._recorder = recorder
+        self._pacer = pacer
+        self._budget = budget
+        self._retry = retry
+        self._timeout = (CONNECT_SECONDS, timeout_seconds)
+        self._rng = rng
+        self._slots = threading.BoundedSemaphore(CONCURRENCY)
+        self._stop = threading.Event()
+        self._wall_clock = SystemClock()
+
+    def wait(self, seconds: float) -> None:
+        """Wait in this thread. Raises Unavailable when the gateway is closed meanwhile."""
+        if self._stop.wait(seconds):
+            raise _closed()
+
+    def stop(self) -> None:
+        """Wake whoever waits; they fail with Unavailable."""
+        self._stop.set()
+
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,
+        timeout: Any = None,
+        verify: bool | str = True,
+        cert: Any = None,
+        proxies: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Send until answered for good. Refusals come back as answers; raises errors of ours otherwise."""
+        del stream, timeout
+        session = None if _is_login(request) else self._authorize(request, None)
+        attempts = Attempts(self._retry, self._rng)
+        renewed = False
+        while True:
+            answer, cause, sent = self._attempt(
+                request, verify=verify, cert=cert, proxies=None if self._emulated else proxies
+            )
+            attempts.made += 1
+            if answer is not None and answer.status_code == 401 and session is not None and not renewed:
+                session, renewed = self._authorize(request, session), True
+                continue
+            if answer is None and sent and not _repeatable(request):
+                raise unknown_outcome(_where(request), cause)
+            delay = self._delay(request, answer, attempts)
+            if delay is not None:
+                self.wait(delay)
+            elif answer is None:
+                raise _unreached(request, cause, sent)
+            elif answer.status_code >= 500 and answer.status_code != 503 and not _repeatable(request):
+                raise unknown_outcome(_where(request), f"status {answer.status_code}")
+            else:
+                return answer
+
+    def _authorize(self, request: requests.PreparedRequest, stale: Session | None) -> Session:
+        """Put a token on, and only ever for the org that issued it."""
+        if self.tokens is None:
+            raise RuntimeError("the wire has no token source")
+        session = self.tokens.current() if stale is None else self.tokens.renew(stale)
+        if urlsplit(str(request.url)).netloc != urlsplit(session.instance_url).netloc:
+            raise ConfigurationError(
+                "A request was about to leave for another host than the org's.", code="wrong_environment"
+            )
+        request.headers["Authorization"] = f"Bearer {session.token.get_secret_value()}"
+        return session
+
+    def _attempt(
+        self, request: requests.PreparedRequest, **options: Any
+    ) -> tuple[requests.Response | None, str, bool]:
+        """One try: answer, why there is none, and whether the request may have arrived."""
+        if not (_is_login(request) or _unmetered.get()):
+            self._budget.admit(current_lane.get())
+        if not self._pacer.acquire_blocking(self._stop):
+            raise _closed()
+        with self._slots:
+            call = self._recorder.begin(str(request.method), str(request.url), _body(request))
+            return self._transmit(request, call, options)
+
+    def _transmit(
+        self, request: requests.PreparedRequest, call: OpenCall, options: Mapping[str, Any]
+    ) -> tuple[requests.Response | None, str, bool]:
+        try:
+            answer = super().send(self._routed(request), timeout=self._timeout, **options)
+            body = answer.content  # read here, so that a connection lost meanwhile counts as this try's
+        except (requests.RequestException, OSError) as problem:
+            cause = type(problem).__name__
+            sent = not _never_sent(problem)
+        except BaseException as stopped:
+            self._recorder.finish(call, status=None, error=type(stopped).__name__)
+            raise
+        else:
+            self._budget.note(parse_usage(answer.headers.get("Sforce-Limit-Info")))
+            self._recorder.finish(
+                call,
+                status=answer.status_code,
+                body=body,
+                request_id=answer.headers.get("Sforce-Request-Id", ""),
+            )
+            return answer, "", True
+        self._recorder.finish(call, status=None, error=cause)
+        return None, cause, sent
+
+    def _routed(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """simple_salesforce writes https:// before every host; the emulator speaks plain HTTP."""
+        if not self._emulated:
+            return request
+        parts = urlsplit(str(request.url))
+        routed = request.copy()
+        routed.url = urlunsplit(("http", *parts[1:]))
+        return routed
+
+    def _delay(
+        self, request: requests.PreparedRequest, answer: requests.Response | None, attempts: Attempts
+    ) -> float | None:
+        """Seconds until the next try, or None: it is over."""
+        if answer is None:
+            return attempts.next_delay()
+        status = answer.status_code
+        retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=self._wall_clock.now)
+        if status == 429:
+            self._pacer.slow_down(retry_after)
+        rejected = status in {429, 503} or _crowded(answer)
+        if rejected or (status >= 500 and _repeatable(request)):
+            return attempts.next_delay(retry_after)
+        return None
+
+
+def parsed(answer: requests.Response) -> Any:
+    """The body of an answer, or None when it is not JSON."""
+    try:
+        return json.loads(answer.content)
+    except ValueError:
+        return None
+
+
+def _is_login(request: requests.PreparedRequest) -> bool:
+    return urlsplit(str(request.url)).path == _TOKEN_PATH
+
+
+def _repeatable(request: requests.PreparedRequest) -> bool:
+    """Updates by Id and upserts by External ID end the same when done twice; an insert does not."""
+    return request.method in _REPEATABLE or _is_login(request)
+
+
+def _crowded(answer: requests.Response) -> bool:
+    """Refused before any effect because too many calls run at this moment."""
+    if answer.status_code != 403:
+        return False
+    error = first_error(parsed(answer))
+    return error_code(error) == "REQUEST_LIMIT_EXCEEDED" and not daily_limit_reached(error)
+
+
+def _never_sent(problem: Exception) -> bool:
+    """Whether the connection was never made: then nothing can have happened."""
+    if isinstance(problem, requests.ConnectTimeout):
+        return True
+    text = repr(problem)
+    return "NewConnectionError" in text or "NameResolutionError" in text or "ProxyError" in text
+
+
+def _body(request: requests.PreparedRequest) -> bytes:
+    body = request.body
+    if isinstance(body, str):
+        return body.encode()
+    return body if isinstance(body, bytes) else b""
+
+
+def _where(request: requests.PreparedRequest) -> str:
+    return f"{request.method} {urlsplit(str(request.url)).path}"
+
+
+def _unreached(request: requests.PreparedRequest, cause: str, sent: bool) -> O2CError:
+    if sent and request.method not in {"GET", "HEAD"} and not _is_login(request):
+        return unknown_outcome(_where(request), cause)
+    return Unavailable(f"Salesforce did not answer {_where(request)} ({cause}).")
+
+
+def _closed() -> Unavailable:
+    return Unavailable("The Salesforce gateway was closed while this call waited.", code="gateway_closed")
