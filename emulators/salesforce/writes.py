@@ -1,0 +1,217 @@
+"""Creating, changing and deleting records by the org's rules.
+
+Reading the JSON comes first and refuses the whole request (unknown column, wrong JSON type); saving comes
+second and refuses the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from emulators.salesforce.derived import after_save, before_save
+from emulators.salesforce.errors import OrgError, entity_is_deleted, not_found, not_writable, unknown_column
+from emulators.salesforce.fields import Field, ObjectType
+from emulators.salesforce.ids import is_id, long_id
+from emulators.salesforce.org import Org
+from emulators.salesforce.schema import Access
+from emulators.salesforce.store import Row
+from emulators.salesforce.values import check_value, read_json
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes as one user. `raw` lets through what the org would derive, refuse or validate (seeding)."""
+
+    org: Org
+    access: Access
+    user_id: str
+    raw: bool = False
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    def read(self, item: ObjectType, payload: Payload) -> Row:
+        """The payload by canonical field names and types. A parent may be named by External ID:
+        `{"Account": {"Number__c": "7"}}`. Raises INVALID_FIELD and JSON_PARSER_ERROR."""
+        values: Row = {}
+        for name, given in payload.items():
+            if name.lower() == "attributes":
+                continue
+            field = self.access.field(item, name)
+            if field is not None:
+                values[field.name] = read_json(field, given)
+                continue
+            parent = item.by_relationship(name)
+            if parent is None or not isinstance(given, Mapping) or not self.access.sees(item, parent):
+                raise unknown_column(name, item.name)
+            values[parent.name] = self._by_external_id(parent, given)
+        return values
+
+    def _by_external_id(self, reference: Field, given: Mapping[str, Any]) -> str:
+        target = self.org.schema.require(reference.references[0])
+        pairs = [(key, value) for key, value in given.items() if key.lower() != "attributes"]
+        field = self.access.field(target, pairs[0][0]) if len(pairs) == 1 else None
+        if field is None or not (field.external_id or field.id_lookup):
+            shown = ", ".join(key for key, _ in pairs)
+            raise unknown_column(shown, target.name)
+        found = self.org.store.find(target.name, field.name, str(pairs[0][1]))
+        if len(found) != 1:
+            message = f"Foreign key external ID: {pairs[0][1]} not found for field {field.name} in entity {target.name}"
+            raise OrgError("INVALID_FIELD", message, [])
+        return str(found[0]["Id"])
+
+    # -- saving -----------------------------------------------------------------------------------------
+
+    def create(self, item: ObjectType, values: Row) -> str:
+        """Save a new record and answer its id; raises OrgError and leaves nothing behind."""
+        if not self.access.may("create", item) or not (item.createable or self.raw):
+            message = f"entity type {item.name} does not support create"
+            raise OrgError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message, [])
+        self._check_writable(item, values, creating=True)
+        row = self.org.blank(item) | values
+        self._number(item, row)
+        now = self.org.stamp()
+        system = {"CreatedDate": now, "LastModifiedDate": now, "SystemModstamp": now}
+        system |= {"CreatedById": self.user_id, "LastModifiedById": self.user_id}
+        row |= {name: value for name, value in system.items() if name not in values}
+        if item.field("OwnerId") and row.get("OwnerId") is None:
+            row["OwnerId"] = self.user_id
+        return self._save(item, row, None, tuple(values), "created")
+
+    def update(self, item: ObjectType, record_id: str, values: Row) -> None:
+        """Change a record; raises NOT_FOUND, ENTITY_IS_DELETED and what saving refuses."""
+        old = self.existing(item, record_id)
+        if not self.access.may("edit", item) or not (item.updateable or self.raw):
+            raise OrgError("INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", [])
+        self._check_writable(item, values, creating=False)
+        row = dict(old) | values
+        now = self.org.stamp()
+        stamps = {"LastModifiedDate": now, "SystemModstamp": now, "LastModifiedById": self.user_id}
+        row |= {name: value for name, value in stamps.items() if name not in values}
+        changed = tuple(name for name in values if values[name] != old.get(name))
+        self._save(item, row, old, changed, "updated")
+
+    def existing(self, item: ObjectType, record_id: str) -> Row:
+        """The live row; raises MALFORMED_ID, NOT_FOUND or ENTITY_IS_DELETED."""
+        if not is_id(record_id):
+            raise not_found()
+        row = self.org.store.get(item.name, long_id(record_id))
+        if row is None or not self.access.sees_object(item):
+            raise not_found()
+        if row.get("IsDeleted"):
+            raise entity_is_deleted()
+        return row
+
+    def _save(
+        self, item: ObjectType, row: Row, old: Row | None, changed: tuple[str, ...], action: str
+    ) -> str:
+        org = self.org
+        with org.store.undoable():
+            if not self.raw:
+                org.check_row_faults(item, row)
+                self._check(item, row, old, changed)
+            before_save_allowed = not self.raw or old is None
+            if before_save_allowed:
+                self._derive(item, row, old, changed)
+            if not self.raw:
+                org.check_rules(item, row)
+            if old is None:
+                row["Id"] = org.store.new_id(item)
+            org.store.put(item.name, row, action, changed)
+            if not self.raw or old is None:
+                after_save(org, item, row, old)
+        return str(row["Id"])
+
+    def _derive(self, item: ObjectType, row: Row, old: Row | None, changed: tuple[str, ...]) -> None:
+        given = {name: row.get(name) for name in changed}
+        try:
+            before_save(self.org, item, row, old)
+        except OrgError:
+            if not self.raw:
+                raise
+        if self.raw:
+            row |= given
+
+    # -- checks -----------------------------------------------------------------------------------------
+
+    def _check_writable(self, item: ObjectType, values: Row, creating: bool) -> None:
+        if self.raw:
+            return
+        closed = [
+            field.name
+            for field in map(item.field, values)
+            if field is not None and not self._writable(item, field, creating)
+        ]
+        if closed:
+            raise not_writable(closed)
+
+    def _writable(self, item: ObjectType, field: Field, creating: bool) -> bool:
+        allowed = field.createable if creating else field.updateable
+        return allowed and self.access.edits(item, field)
+
+    def _check(self, item: ObjectType, row: Row, old: Row | None, changed: tuple[str, ...]) -> None:
+        missing = [f.name for f in item.fields.values() if self._missing(f, row, old, changed)]
+        if missing:
+            message = f"Required fields are missing: [{', '.join(missing)}]"
+            raise OrgError("REQUIRED_FIELD_MISSING", message, missing)
+        for name in changed:
+            field = item.field(name)
+            if field is not None:
+                check_value(field, row.get(name))
+                self._check_reference(field, row.get(name))
+        self._check_currency(item, row, changed)
+        self._check_unique(item, row, changed)
+
+    @staticmethod
+    def _missing(field: Field, row: Row, old: Row | None, changed: tuple[str, ...]) -> bool:
+        if field.nillable or row.get(field.name) is not None or not (field.createable or field.updateable):
+            return False
+        return field.name in changed if old is not None else not field.defaulted or field.name in changed
+
+    def _check_reference(self, field: Field, value: Any) -> None:
+        if not field.references or value is None:
+            return
+        target = self.org.schema.by_prefix(value)
+        if target is None or target.name not in field.references:
+            message = f"{field.label}: id value of incorrect type: {value}"
+            raise OrgError("MALFORMED_ID", message, [field.name])
+        row = self.org.store.get(target.name, value)
+        if row is None:
+            raise OrgError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", [])
+        if row.get("IsDeleted"):
+            raise OrgError("ENTITY_IS_DELETED", "entity is deleted", [])
+
+    def _check_currency(self, item: ObjectType, row: Row, changed: tuple[str, ...]) -> None:
+        if "CurrencyIsoCode" not in changed or not item.field("CurrencyIsoCode"):
+            return
+        active = {r["IsoCode"] for r in self.org.store.rows("CurrencyType").values() if r["IsActive"]}
+        if row["CurrencyIsoCode"] not in active:
+            raise OrgError(
+                "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
+                f"Currency ISO Code: bad value for restricted picklist field: {row['CurrencyIsoCode']}",
+                ["CurrencyIsoCode"],
+            )
+
+    def _check_unique(self, item: ObjectType, row: Row, changed: tuple[str, ...]) -> None:
+        for name in changed:
+            field, value = item.field(name), row.get(name)
+            if field is None or not field.unique or value is None:
+                continue
+            for other in self.org.store.find(item.name, name, str(value)):
+                same = str(other[name]) == str(value) or not field.case_sensitive
+                if other["Id"] != row.get("Id") and same:
+                    message = f"duplicate value found: {name} duplicates value on record with id: {other['Id'][:15]}"
+                    raise OrgError("DUPLICATE_VALUE", message, [])
+
+    def _number(self, item: ObjectType, row: Row) -> None:
+        """Give auto-number fields their next number: `{00000000}` or `INV-{0000}`."""
+        for field in item.fields.values():
+            if field.auto_number is None or row.get(field.name) is not None:
+                continue
+            head, _, rest = field.auto_number.partition("{")
+            zeros, _, tail = rest.partition("}")
+            number = self.org.store.next_number(f"{item.name}.{field.name}")
+            row[field.name] = f"{head}{number:0{max(len(zeros), 1)}d}{tail}"
