@@ -22,7 +22,7 @@ class Pacer:
     """
 
     def __init__(
-        self, per_second: float, *, burst: float = 2.0, monotonic: Callable[[], float] = time.monotonic
+        self, per_second: float, *, burst: float = 1.0, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         if per_second <= 0 or burst < 1:
             raise ValueError("a pacer needs a rate above 0 and a burst of at least 1")

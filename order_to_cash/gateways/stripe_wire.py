@@ -13,7 +13,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -48,7 +48,7 @@ class _Answer:
 
     status: int | None
     content: bytes = b""
-    headers: Mapping[str, str] = httpx.Headers()
+    headers: Mapping[str, str] = field(default_factory=httpx.Headers)
     cause: str = ""
     sent: bool = True
 

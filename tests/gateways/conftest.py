@@ -1,0 +1,94 @@
+"""Emulators on real sockets, gateways with short waits, and an audit sink that remembers."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from emulators.engine.service import Service
+from emulators.run import make_services, running
+from order_to_cash.domain.audit import CallIntent, CallOutcome
+from order_to_cash.domain.records import Environment
+from order_to_cash.gateways.retry import RetryPolicy
+from order_to_cash.gateways.stripe_gateway import StripeGateway
+
+QUICK = RetryPolicy(base_seconds=0.01, cap_seconds=0.02, max_elapsed_seconds=5)
+
+
+@dataclass
+class RememberingAudit:
+    """Keeps what gateways hand over, in order."""
+
+    intents: list[CallIntent] = field(default_factory=list)
+    outcomes: dict[str, CallOutcome] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def begin(self, intent: CallIntent) -> str:
+        self.intents.append(intent)
+        return str(next(self._numbers))
+
+    def finish(self, audit_id: str, outcome: CallOutcome) -> None:
+        self.outcomes[audit_id] = outcome
+
+
+@dataclass
+class World:
+    """One emulated service and its address."""
+
+    service: Service
+    url: str
+
+
+def _serve(name: str) -> Iterator[World]:
+    (service,) = make_services([name])
+    with running(service) as urls:
+        yield World(service, urls[name])
+
+
+@pytest.fixture(scope="session")
+def stripe_server() -> Iterator[World]:
+    yield from _serve("stripe")
+
+
+@pytest.fixture
+def stripe_world(stripe_server: World) -> World:
+    stripe_server.service.reset()
+    stripe_server.service.settings.restore()
+    return stripe_server
+
+
+@pytest.fixture
+def audit() -> RememberingAudit:
+    return RememberingAudit()
+
+
+@pytest.fixture
+async def stripe_gateway(
+    stripe_world: World, audit: RememberingAudit
+) -> AsyncIterator[Callable[..., StripeGateway]]:
+    """Makes gateways on the emulator; closes them."""
+    made: list[StripeGateway] = []
+
+    def make(**settings: Any) -> StripeGateway:
+        given = {
+            "api_key": "sk_test_gateway",
+            "environment": Environment.EMULATOR,
+            "audit": audit,
+            "api_base": stripe_world.url,
+            "requests_per_second": 500.0,
+            "timeout_seconds": 2.0,
+            "retry": QUICK,
+            "rng": random.Random(7),
+        }
+        gateway = StripeGateway(**{**given, **settings})
+        made.append(gateway)
+        return gateway
+
+    yield make
+    for gateway in made:
+        await gateway.aclose()
