@@ -64,6 +64,7 @@ class DailyBudget:
         self._lock = threading.Lock()
         self._usage: ApiUsage | None = None
         self._told_at = float("-inf")
+        self._looked_at = float("-inf")
 
     @property
     def usage(self) -> ApiUsage | None:
@@ -96,8 +97,9 @@ class DailyBudget:
             if usage.used < allowed:
                 self._usage = ApiUsage(usage.used + 1, usage.limit)
                 return
-            if self._monotonic() - self._told_at >= _LOOK_AGAIN_SECONDS:
-                self._told_at = self._monotonic()
+            now = self._monotonic()
+            if now - max(self._told_at, self._looked_at) >= _LOOK_AGAIN_SECONDS:
+                self._looked_at = now
                 return
         raise BudgetExhausted(
             f"The org has used {usage.used} of {usage.limit} API calls in 24 hours; "

@@ -65,6 +65,7 @@ def invoice_from(raw: Raw, line_count: int | None = None) -> StripeInvoice:
         line_count=shown_lines(raw) if line_count is None else line_count,
         hosted_invoice_url=_text(raw, "hosted_invoice_url"),
         number=_text(raw, "number"),
+        collection_method=_text(raw, "collection_method"),
         auto_advance=raw.get("auto_advance") is True,
         livemode=raw.get("livemode") is True,
         metadata={str(name): str(value) for name, value in _mapping(raw, "metadata").items()},
