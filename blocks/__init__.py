@@ -1,4 +1,4 @@
-"""What an operator configures, as Prefect blocks: the Stripe account, the Salesforce org, the Slack channel, the policy.
+"""What an operator configures, as Prefect blocks: Stripe account, Salesforce org, Slack channel, policy.
 
 `prefect block register -m blocks` makes their types known; `o2c init` also fills them from the settings.
 """

@@ -31,9 +31,13 @@ class BillingPolicy(Block):
     stage_names: list[str] = Field(default=["Closed Won"], title="Stages that are won")
     excluded_types: list[str] = Field(default=["Renewal"], title="Deal types that are not billed")
     collection_method: CollectionMethod = Field(
-        default=CollectionMethod.SEND_INVOICE, title="Collection method", description="Unless the deal says so."
+        default=CollectionMethod.SEND_INVOICE,
+        title="Collection method",
+        description="Unless the deal says so.",
     )
-    days_until_due: int = Field(default=30, ge=0, le=3650, title="Days until due", description="Of sent invoices.")
+    days_until_due: int = Field(
+        default=30, ge=0, le=3650, title="Days until due", description="Of sent invoices."
+    )
     automatic_tax: bool = Field(default=False, title="Stripe Tax", description="Tax is computed by Stripe.")
     default_currency: str = Field(default="USD", title="Currency", description="Of an org with one currency.")
     multi_currency: bool = Field(default=False, title="The org has multiple currencies")

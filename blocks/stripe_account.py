@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StripeAccount(CredentialsBlock):
-    """A Stripe account in one environment. Use a restricted key (rk_…) with the rights that `o2c doctor` lists."""
+    """A Stripe account in one environment; its key is restricted, with the rights that `o2c doctor` lists."""
 
     _block_type_name: ClassVar[str | None] = "Stripe Account"
     _block_type_slug: ClassVar[str | None] = "stripe-account"
@@ -24,11 +24,13 @@ class StripeAccount(CredentialsBlock):
 
     environment: Environment = Field(default=Environment.EMULATOR, title="Environment")
     api_key: SecretStr = Field(title="Restricted key", description="rk_test_… in test, rk_live_… in live.")
-    api_base: str = Field(
-        default="", title="Address", description="Only for the emulators; empty otherwise."
-    )
+    api_base: str = Field(default="", title="Address", description="Only for the emulators; empty otherwise.")
     requests_per_second: int = Field(
-        default=24, ge=1, le=100, title="Requests a second", description="Stripe allows 25 in a sandbox, 100 live."
+        default=24,
+        ge=1,
+        le=100,
+        title="Requests a second",
+        description="Stripe allows 25 in a sandbox, 100 live.",
     )
 
     @classmethod
@@ -46,7 +48,7 @@ class StripeAccount(CredentialsBlock):
 
         address: dict[str, Any] = {"api_base": self.api_base} if self.api_base else {}
         return StripeGateway(
-            api_key=self.api_key.get_secret_value(),
+            api_key=self.api_key,
             environment=self.environment,
             requests_per_second=self.requests_per_second,
             audit=audit or NoAudit(),

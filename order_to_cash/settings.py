@@ -108,7 +108,7 @@ class Settings(BaseSettings):
             "stripe_api_key": "sk_test_emulator",
             "stripe_api_base": EMULATOR_URLS["stripe"],
             "salesforce_base_url": EMULATOR_URLS["salesforce"],
-            "salesforce_client_id": "o2c-emulator",
+            "salesforce_client_id": "emulator-client",
             "salesforce_client_secret": "emulator-secret",
             "slack_bot_token": "xoxb-emulator",
             "slack_base_url": EMULATOR_URLS["slack"],
@@ -121,6 +121,11 @@ class Settings(BaseSettings):
     def ledger_address(self) -> str:
         """The ledger's database URL. It may hold a password: do not show it."""
         return self.ledger_url.get_secret_value() or f"sqlite:///{(self.home / 'ledger.db').absolute()}"
+
+    @property
+    def salesforce_login_url(self) -> str:
+        """Where to log in: the org's My Domain, or the emulator."""
+        return self.salesforce_base_url or f"https://{self.salesforce_domain}"
 
     @property
     def salesforce_login(self) -> Literal["client_credentials", "jwt"]:

@@ -14,6 +14,7 @@ from order_to_cash.gateways.clock import EmulatorClock, SystemClock
 from order_to_cash.settings import Settings
 
 if TYPE_CHECKING:
+    from order_to_cash.gateways.salesforce_gateway import SalesforceGateway
     from order_to_cash.gateways.stripe_gateway import StripeGateway
     from order_to_cash.ledger.ledger import Ledger
 
@@ -55,4 +56,23 @@ def stripe_gateway(settings: Settings, audit: AuditSink, actor: str) -> StripeGa
         audit=audit,
         actor=actor,
         **address,
+    )
+
+
+def salesforce_gateway(settings: Settings, audit: AuditSink, actor: str) -> SalesforceGateway:
+    """Thread-safe and blocking; close it with `close()`. Raises ConfigurationError."""
+    from order_to_cash.gateways.salesforce_gateway import SalesforceGateway, login_with
+
+    return SalesforceGateway(
+        environment=settings.environment,
+        login=login_with(
+            settings.salesforce_client_id,
+            client_secret=settings.salesforce_client_secret,
+            username=settings.salesforce_username,
+            private_key=settings.salesforce_private_key,
+            clock=make_clock(settings),
+        ),
+        login_url=settings.salesforce_login_url,
+        audit=audit,
+        actor=actor,
     )
