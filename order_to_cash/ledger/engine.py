@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from order_to_cash.domain.errors import ConfigurationError, Unavailable
@@ -137,7 +137,8 @@ def _unusable(message: str) -> ConfigurationError:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    # A table that is missing is an OperationalError on SQLite and a ProgrammingError on PostgreSQL.
+    except (OperationalError, InterfaceError, ProgrammingError, PoolTimeout) as error:
         raise Unavailable(
             f"The ledger database did not answer ({type(error).__name__}).",
             code="ledger_unavailable",
