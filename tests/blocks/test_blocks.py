@@ -133,8 +133,8 @@ async def test_saving_is_idempotent_and_tells_what_changed() -> None:
     assert told["stripe-account"].state is BlockState.UNCHANGED
     assert CANARY not in str(told)
 
-    loaded = await BillingPolicy.aload(name)
+    loaded: BillingPolicy = await BillingPolicy.aload(name)
     assert loaded.rules() == second.billing_rules()
-    stored = await SlackChannel.aload(name)
+    stored: SlackChannel = await SlackChannel.aload(name)
     assert stored.bot_token.get_secret_value() == CANARY
     await asyncio.gather(*(kind.adelete(name) for kind in BLOCK_TYPES))

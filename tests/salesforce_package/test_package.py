@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from order_to_cash.cli.doctor import WRITTEN
 from order_to_cash.cli.package import NAMESPACE, Component, SourcePackage
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.policy import FieldNames
@@ -20,19 +21,6 @@ STRIPE_OBJECTS = {
     "Stripe_Invoice_Line__c": "Stripe_Invoice_Line_Id__c",
     "Stripe_Payment__c": "Stripe_Charge_Id__c",
     "Stripe_Refund__c": "Stripe_Refund_Id__c",
-}
-# What the billing recipe writes back (R8, R6); nothing else may be editable for the integration user.
-WRITTEN = {
-    "Opportunity": {
-        "opportunity_customer_id",
-        "opportunity_invoice_id",
-        "opportunity_invoice_url",
-        "opportunity_subscription_id",
-        "opportunity_invoice_status",
-        "opportunity_billed_at",
-    },
-    "Account": {"account_customer_id"},
-    "Product2": {"product_price_id", "product_product_id"},
 }
 
 
