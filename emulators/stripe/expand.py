@@ -1,0 +1,68 @@
+"""`expand`: ids replaced by their objects, includable fields added."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from emulators.stripe.errors import StripeError
+from emulators.stripe.model import Obj
+
+if TYPE_CHECKING:
+    from emulators.stripe.world import World
+
+DEEPEST = 4  # docs.stripe.com/api/expanding_objects: four levels
+
+
+def expand_all(world: World, out: Obj, paths: list[str]) -> Obj:
+    """Expand each dotted path in place; raises StripeError for one that cannot be expanded."""
+    for position, path in enumerate(paths):
+        steps = path.split(".")
+        if len(steps) - (steps[0] == "data") > DEEPEST:
+            raise StripeError(
+                f"You cannot expand more than {DEEPEST} levels of a property. Property: {path}",
+                param=f"expand[{position}]",
+                validation=True,
+            )
+        if not _walk(world, out, steps, out, ""):
+            raise StripeError(
+                f"This property cannot be expanded ({path}).", param=f"expand[{position}]", validation=True
+            )
+    return out
+
+
+def _walk(world: World, spot: Any, steps: list[str], owner: Obj, owned: str) -> bool:
+    """Follow steps from `spot`; `owned` is the dotted path of `spot` below the nearest object, `owner`."""
+    if not steps or spot is None:
+        return True
+    if isinstance(spot, list):
+        return all(_walk(world, each, steps, each if "object" in each else owner, owned) for each in spot)
+    if not isinstance(spot, dict):
+        return False
+    if spot.get("deleted"):
+        return True
+    if "object" in spot:
+        owner, owned = spot, ""
+    step, rest = steps[0], steps[1:]
+    path = f"{owned}.{step}" if owned else step
+    resource = world.resources.get(owner.get("object", ""))
+    if resource is not None and path in resource.includable and step not in spot:
+        stored = world.get(resource.name, owner["id"])
+        spot[step] = resource.includable[path](world, stored if stored is not None else owner)
+        return _walk(world, spot[step], rest, owner, path)
+    if resource is not None and path in resource.expandable:
+        return _replace(world, spot, step, resource.expandable[path]) and _walk(
+            world, spot[step], rest, owner, path
+        )
+    return bool(rest) and step in spot and _walk(world, spot[step], rest, owner, path)
+
+
+def _replace(world: World, spot: Obj, step: str, kind: str) -> bool:
+    value = spot.get(step)
+    if isinstance(value, str):
+        found = world.get(kind, value)
+        if found is not None:
+            spot[step] = world.render(found)
+    if isinstance(value, list):
+        found_all = [world.get(kind, each) if isinstance(each, str) else each for each in value]
+        spot[step] = [world.render(each) if each is not None else None for each in found_all]
+    return step in spot

@@ -1,0 +1,36 @@
+"""Every resource the emulator has. What is not here answers 404."""
+
+from __future__ import annotations
+
+from emulators.stripe.account import ACCOUNT_OPERATIONS, EVENT, WEBHOOK_ENDPOINT
+from emulators.stripe.customers import CUSTOMER
+from emulators.stripe.invoice_fields import LINE_ITEM
+from emulators.stripe.invoice_items import INVOICE_ITEM
+from emulators.stripe.invoices import INVOICE
+from emulators.stripe.model import Operation, Resource
+from emulators.stripe.payment_methods import PAYMENT_METHOD
+from emulators.stripe.payment_objects import CHARGE, INVOICE_PAYMENT, PAYMENT_INTENT
+from emulators.stripe.prices import PRICE
+from emulators.stripe.products import PRODUCT
+
+RESOURCES: dict[str, Resource] = {
+    resource.name: resource
+    for resource in (
+        CHARGE,
+        CUSTOMER,
+        EVENT,
+        INVOICE,
+        INVOICE_ITEM,
+        INVOICE_PAYMENT,
+        LINE_ITEM,
+        PAYMENT_INTENT,
+        PAYMENT_METHOD,
+        PRICE,
+        PRODUCT,
+        WEBHOOK_ENDPOINT,
+    )
+}
+OPERATIONS: tuple[Operation, ...] = (
+    *ACCOUNT_OPERATIONS,
+    *(operation for resource in RESOURCES.values() for operation in resource.operations),
+)

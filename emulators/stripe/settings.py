@@ -1,0 +1,37 @@
+"""What can be set on the Stripe emulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from emulators.engine import Settings
+
+
+@dataclass
+class StripeSettings(Settings):
+    """See `Settings` for latency_seconds and rate_limit_per_second (Stripe: 25 in a sandbox, 100 live).
+
+    idempotency: False makes every POST a new request, whatever its key.
+    search_rate_limit_per_second: 20 by docs.stripe.com/rate-limits.
+    search_lag_seconds: how long a write stays invisible to search (about a minute at Stripe).
+    restricted_keys: permissions by `rk_…` key: `{"rk_test_x": ["customer_write", "invoice_read"]}`.
+    revoked_keys: keys that answer 401.
+    tax_rates: percent by customer country for automatic_tax: `{"DE": "19"}`; other countries: 0.
+    default_currency, account_country: of the account.
+    auto_finalize_seconds: how long a draft with auto_advance waits (about an hour at Stripe).
+    email_finalized_invoices: send `send_invoice` invoices when finalized with auto_advance (a dashboard
+    setting at Stripe).
+    payment_retry_seconds: waits between automatic attempts on a failed payment; after the last, none follows.
+    """
+
+    idempotency: bool = True
+    search_rate_limit_per_second: float | None = 20
+    search_lag_seconds: float = 60.0
+    restricted_keys: dict[str, list[str]] = field(default_factory=dict)
+    revoked_keys: list[str] = field(default_factory=list)
+    tax_rates: dict[str, str] = field(default_factory=dict)
+    default_currency: str = "usd"
+    account_country: str = "US"
+    auto_finalize_seconds: float = 3600.0
+    email_finalized_invoices: bool = False
+    payment_retry_seconds: list[int] = field(default_factory=lambda: [259200, 432000, 604800])
