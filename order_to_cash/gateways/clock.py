@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from order_to_cash.domain.clock import Clock
 from order_to_cash.domain.errors import Unavailable
+from order_to_cash.domain.records import Environment
 
 _FRESH_SECONDS = 1.0
 _TIMEOUT_SECONDS = 5.0
@@ -59,3 +61,8 @@ class EmulatorClock:
                 f"The emulators' clock at {self._url} answers a time without zone.", code="emulator_clock"
             )
         return at.astimezone(UTC)
+
+
+def clock_for(environment: Environment, control_url: str) -> Clock:
+    """The machine's clock; with the emulators theirs, which can be moved."""
+    return EmulatorClock(control_url) if environment is Environment.EMULATOR else SystemClock()

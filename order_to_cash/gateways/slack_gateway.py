@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -17,6 +19,8 @@ from slack_sdk.http_retry.builtin_handlers import (
     RateLimitErrorRetryHandler,
     ServerErrorRetryHandler,
 )
+from slack_sdk.http_retry.builtin_interval_calculators import BackoffRetryIntervalCalculator
+from slack_sdk.http_retry.jitter import Jitter
 from slack_sdk.web import SlackResponse
 
 from order_to_cash.domain.audit import AuditSink
@@ -45,6 +49,7 @@ _BURST = 20.0
 _PAGE = 200
 _PAGES = 10  # 2,000 messages back: an unanswered post is looked for within minutes
 
+_CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{7,}")
 _INVITE = "Invite the app to the channel (/invite), or correct O2C_SLACK_CHANNEL."
 _TOKEN = "Install the Slack app anew and set O2C_SLACK_BOT_TOKEN to its bot token (xoxb-…)."  # noqa: S105 - advice
 _ERRORS: Mapping[str, tuple[type[O2CError], str]] = {
@@ -69,6 +74,13 @@ class _Lost(Exception):  # noqa: N818 - not an error of the product: it says tha
     """A post without a clear answer."""
 
 
+class _FullJitter(Jitter):
+    """Anything up to the interval; the library's own adds up to a second to every wait."""
+
+    def recalculate(self, duration: float) -> float:
+        return random.uniform(0, duration)  # noqa: S311 - jitter, not a secret
+
+
 class SlackGateway:
     """One workspace. Synchronous and safe to share between threads."""
 
@@ -80,6 +92,7 @@ class SlackGateway:
         audit: AuditSink,
         base_url: str = _SLACK,
         timeout_seconds: int = 15,
+        backoff_seconds: float = 0.5,
         actor: str = "",
     ) -> None:
         emulated = environment is Environment.EMULATOR
@@ -93,6 +106,7 @@ class SlackGateway:
             )
         shut_vendor_logs()
         self._api = base_url.rstrip("/") + "/api/"
+        waits = BackoffRetryIntervalCalculator(backoff_seconds, _FullJitter())
         limited = RateLimitErrorRetryHandler(max_retry_count=2)
         # The library's default repeats a post whose answer was lost: the channel would see it twice.
         self._poster = self._client(as_secret(token), timeout_seconds, [limited], emulated)
@@ -101,8 +115,8 @@ class SlackGateway:
             timeout_seconds,
             [
                 limited,
-                ServerErrorRetryHandler(max_retry_count=2),
-                ConnectionErrorRetryHandler(max_retry_count=2),
+                ServerErrorRetryHandler(2, waits),
+                ConnectionErrorRetryHandler(2, waits),
             ],
             emulated,
         )
@@ -144,7 +158,7 @@ class SlackGateway:
                 if found:
                     return found
             else:
-                self._channel_ids[channel] = str(answer.get("channel") or channel)
+                self._channel_ids[f"#{channel.removeprefix('#')}"] = str(answer.get("channel") or channel)
                 return str(answer["ts"])
         raise OutcomeUnknown("Slack did not answer a post, and the message is not in the channel yet.")
 
@@ -179,17 +193,18 @@ class SlackGateway:
 
     def _channel_id(self, channel: str) -> str:
         """The history is asked by id; only posting takes a name."""
-        if not channel.startswith("#"):
+        if _CHANNEL_ID.fullmatch(channel):
             return channel
-        if channel not in self._channel_ids:
+        name = f"#{channel.removeprefix('#')}"
+        if name not in self._channel_ids:
             asked: dict[str, Any] = {"limit": _PAGE, "exclude_archived": True}
             cursor = "first"
-            while cursor and channel not in self._channel_ids:
+            while cursor and name not in self._channel_ids:
                 page = self._call(self._reader, "conversations.list", asked)
                 for each in page.get("channels") or []:
                     self._channel_ids[f"#{each.get('name')}"] = str(each["id"])
                 cursor = asked["cursor"] = _cursor(page)
-        found = self._channel_ids.get(channel)
+        found = self._channel_ids.get(name)
         if found is None:
             raise Refused("Slack does not know the channel.", code="channel_not_found", remedy=_INVITE)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,13 @@ class World:
     service: Service
     url: str
 
+    def settle(self) -> None:
+        """Wait until requests that were given up have been worked off."""
+        deadline = time.monotonic() + 5
+        while any(entry.in_flight for entry in self.service.journal.entries):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
 
 def _serve(name: str) -> Iterator[World]:
     (service,) = make_services([name])
@@ -60,6 +68,18 @@ def stripe_world(stripe_server: World) -> World:
     stripe_server.service.reset()
     stripe_server.service.settings.restore()
     return stripe_server
+
+
+@pytest.fixture(scope="session")
+def slack_server() -> Iterator[World]:
+    yield from _serve("slack")
+
+
+@pytest.fixture
+def slack_world(slack_server: World) -> World:
+    slack_server.service.reset()
+    slack_server.service.settings.restore()
+    return slack_server
 
 
 @pytest.fixture

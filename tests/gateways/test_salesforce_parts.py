@@ -269,7 +269,7 @@ def test_a_deployment_is_followed_to_its_end() -> None:
         "numberComponentsDeployed": 3,
         "details": {"componentFailures": [failure]},
     }
-    answers = [{"deployResult": {"done": False}}, {"deployResult": done}]
+    answers: list[dict[str, Any]] = [{"deployResult": {"done": False}}, {"deployResult": done}]
     waits: list[float] = []
     result = follow({"id": "0Af1", "deployResult": {"done": False}}, lambda _: answers.pop(0), waits.append)
     assert not result.ok

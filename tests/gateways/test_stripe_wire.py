@@ -38,6 +38,7 @@ def posts(world: World) -> list[Any]:
 
 
 def created(world: World) -> int:
+    world.settle()
     return len(world.service.journal.effects("customer", "created"))
 
 
