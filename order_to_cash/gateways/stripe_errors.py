@@ -25,6 +25,10 @@ _OBJECT_ID = re.compile(r"/((?:cus|in|ii|il|price|prod|sub|evt|pi|ch|re|cn)_[A-Z
 _ACCOUNT_ID = re.compile(r"\bacct_[A-Za-z0-9]+")
 _PERMISSION = re.compile(r"\brak_[a-z0-9_]+")
 
+# The code of an OutcomeUnknown whose idempotency key replays a 5xx, as it will for 24 hours: after a look-up
+# found nothing, the request needs another key (https://docs.stripe.com/api/idempotent_requests).
+KEY_SPENT = "key_spent"
+
 # First match wins; the parameter's name decides, then the error's code.
 _REMEDIES: tuple[tuple[str, str], ...] = (
     ("email", "Correct the billing e-mail on the Account or its primary contact in Salesforce."),
@@ -87,7 +91,8 @@ class Failure:
 
 def translate(failure: Failure) -> O2CError:
     """The error of ours for `failure`."""
-    if failure.effect_possible and not failure.replayed:
+    server_error = failure.status is None or failure.status >= 500
+    if failure.effect_possible and (server_error or not failure.replayed):
         return _unknown(failure)
     if failure.status is None or failure.status >= 500:
         return _unreached(failure)
@@ -108,6 +113,7 @@ def _unknown(failure: Failure) -> O2CError:
     what = f"answered {failure.status}" if failure.status else f"did not answer ({failure.cause})"
     return OutcomeUnknown(
         f"Stripe {what} to {failure.method} {failure.path}; the request may have had its effect.",
+        code=KEY_SPENT if failure.replayed else "",
         ids=failure.ids,
         retry_after_seconds=failure.retry_after_seconds,
     )

@@ -7,6 +7,7 @@ The SDK's own retries are off: it would not retry 429 and ignores Retry-After.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import random
 import re
@@ -159,7 +160,8 @@ class StripeWire(stripe.HTTPXClient):
         """Run an audit commit beside the event loop. In threads of its own: the default ones may all be
         waiting for Salesforce."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._scribe, partial(record, *args, **kwargs))
+        context = contextvars.copy_context()  # who the call is made for
+        return await loop.run_in_executor(self._scribe, partial(context.run, record, *args, **kwargs))
 
     def _check_mode(self, document: Mapping[str, Any]) -> None:
         """An answer of the other mode means that key, account or address are mixed up (R87)."""
@@ -216,7 +218,6 @@ def _worth_repeating(answer: _Answer) -> bool:
 def _failure(
     method: str, url: str, answer: _Answer, effect_possible: bool, retry_after: float | None
 ) -> Failure:
-    replayed = answer.headers.get("idempotent-replayed") == "true" and (answer.status or 500) < 500
     return Failure(
         method=method.upper(),
         path=urlsplit(url).path,
@@ -225,6 +226,6 @@ def _failure(
         request_id=answer.headers.get("request-id", ""),
         retry_after_seconds=retry_after,
         effect_possible=effect_possible,
-        replayed=replayed,
+        replayed=answer.headers.get("idempotent-replayed") == "true",
         cause=answer.cause,
     )
