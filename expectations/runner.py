@@ -106,21 +106,17 @@ def validate(suite_name: str, rows: Sequence[Row]) -> ExpectationReport:
     began = time.perf_counter()
     suite = suites.load(suite_name)
     failures: list[Failure] = []
-    failed_codes: set[str] = set()
+    failed_rules = 0
     if rows:
         frame = _frame(suite, rows)
         for rule, positions in _verdicts(suite, _JUDGE.judge(suite, frame)):
-            failed_codes.add(rule.code)
+            failed_rules += 1
             failures.extend(_failures(suite, rule, [rows[position] for position in positions]))
-    return _report(suite, rows, failures, len(failed_codes), time.perf_counter() - began)
+    return _report(suite, rows, failures, failed_rules, time.perf_counter() - began)
 
 
 def _frame(suite: Suite, rows: Sequence[Row]) -> dict[str, list[Value]]:
-    """The columns of `suite`, checked. Empty text becomes None; a verdict that was not given is a no.
-
-    Great Expectations passes over what is null: a missing verdict would else be a good one. Where it does not
-    apply (the currency of a price that is not there), the suite's row condition leaves it out.
-    """
+    """The columns of `suite`, checked; empty text becomes None."""
     frame: dict[str, list[Value]] = {}
     for column in suite.columns:
         try:
@@ -131,8 +127,6 @@ def _frame(suite: Suite, rows: Sequence[Row]) -> dict[str, list[Value]]:
             values = [value if value != "" else None for value in values]
         if wrong := [kind.__name__ for kind in set(map(type, values)) if not column.accepts(kind)]:
             raise _mismatch(suite, f"column {column.name!r} holds {', '.join(sorted(wrong))}")
-        if column.type_name == "boolean":
-            values = [value is True for value in values]
         frame[column.name] = values
     if None in frame[suite.record_id]:
         raise _mismatch(suite, f"a row names no record in {suite.record_id!r}")
@@ -157,20 +151,20 @@ def _expectation_suite(suite: Suite) -> ExpectationSuite:
             suite.name, f"Great Expectations refuses it ({type(error).__name__}: {error})"
         ) from error
     # An expectation whose name it does not know is only logged and left out (1.24.1).
-    if unknown := suite.codes - {entry.meta["code"] for entry in made.expectations if entry.meta}:
-        raise suites.broken(suite.name, f"Great Expectations left out {', '.join(sorted(unknown))}")
+    kept = {(entry.meta["code"], entry.meta["column"]) for entry in made.expectations if entry.meta}
+    if unknown := sorted(rule.code for rule in suite.rules if rule.key not in kept):
+        raise suites.broken(suite.name, f"Great Expectations left out {', '.join(unknown)}")
     return made
 
 
 def _verdicts(suite: Suite, result: ExpectationSuiteValidationResult) -> Iterator[tuple[Rule, list[int]]]:
     """Each failed rule with the positions of its failing rows. Whatever was not judged raises."""
-    answered = {
-        entry.expectation_config.meta["code"]: entry for entry in result.results if entry.expectation_config
-    }
-    if missing := suite.codes - set(answered):
-        raise suites.broken(suite.name, f"no verdict came for {', '.join(sorted(missing))}")
-    for code, rule in suite.rules.items():
-        positions = _positions(suite, code, answered[code])
+    metas = [(entry.expectation_config.meta, entry) for entry in result.results if entry.expectation_config]
+    answered = {(meta["code"], meta["column"]): entry for meta, entry in metas}
+    if missing := sorted(rule.code for rule in suite.rules if rule.key not in answered):
+        raise suites.broken(suite.name, f"no verdict came for {', '.join(missing)}")
+    for rule in suite.rules:
+        positions = _positions(suite, rule.code, answered[rule.key])
         if positions:
             yield rule, positions
 

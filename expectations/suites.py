@@ -3,9 +3,10 @@
 A suite is plain Great Expectations 1.x JSON that any tool can load. What we add stands in its `meta`:
 
 - of the suite: `record_id` and `part_id` (columns that name the record and the line within it) and `columns`
-  (name → ``string``, ``integer`` or ``boolean``; a trailing ``?`` says that the value may be absent);
-- of each expectation: `code` (unique; the reason code of the quarantine), `column`, `why`, `remedy`, `per`
-  (``record`` or ``line``: what a failing row accuses) and `observe` (columns whose values people may see).
+  (name → ``string``, ``integer`` or ``boolean``; a trailing ``?`` says that text or number may be absent);
+- of each expectation: `code` (the reason code of the quarantine; unique with its column), `column`, `why`,
+  `remedy`, `per` (``record`` or ``line``: what a failing row accuses) and `observe` (columns whose values may
+  be shown to people).
 
 Great Expectations is not imported here: the codes of a suite are known without it.
 """
@@ -13,7 +14,7 @@ Great Expectations is not imported here: the codes of a suite are known without 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -59,6 +60,11 @@ class Rule:
     per: str
     observe: tuple[str, ...]
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells it from the other rules of its suite."""
+        return self.code, self.column
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -68,12 +74,12 @@ class Suite:
     record_id: str
     part_id: str
     columns: tuple[Column, ...]
-    rules: Mapping[str, Rule]
+    rules: tuple[Rule, ...]
     definition: Mapping[str, Any]
 
     @property
     def codes(self) -> frozenset[str]:
-        return frozenset(self.rules)
+        return frozenset(rule.code for rule in self.rules)
 
 
 @cache
@@ -95,18 +101,18 @@ def load(name: str, folder: Path = FOLDER) -> Suite:
         definition = json.loads(path.read_text(encoding="utf-8"))
         meta = definition["meta"]
         columns = tuple(_column(column, kind) for column, kind in meta["columns"].items())
-        rules = [_rule(entry) for entry in definition["expectations"]]
+        rules = tuple(_rule(entry) for entry in definition["expectations"])
         suite = Suite(
             name=name,
             record_id=meta["record_id"],
             part_id=meta.get("part_id", ""),
             columns=columns,
-            rules={rule.code: rule for rule in rules},
+            rules=rules,
             definition=definition,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise broken(name, f"it cannot be read ({type(error).__name__}: {error})") from error
-    _check(suite, rules)
+    _check(suite)
     return suite
 
 
@@ -123,6 +129,8 @@ def _column(name: str, kind: str) -> Column:
     type_name = kind.removesuffix("?")
     if type_name not in _TYPES:
         raise ValueError(f"column {name} has the unknown type {kind}")
+    if kind == "boolean?":  # an expectation passes over what is null: a missing verdict would be a good one
+        raise ValueError(f"column {name} is a verdict and must be given")
     return Column(name=name, type_name=type_name, nullable=kind.endswith("?"))
 
 
@@ -139,12 +147,12 @@ def _rule(entry: Mapping[str, Any]) -> Rule:
     )
 
 
-def _check(suite: Suite, rules: Sequence[Rule]) -> None:
+def _check(suite: Suite) -> None:
     names = {column.name for column in suite.columns}
     faults = [f"{suite.record_id!r} is not among its columns"] if suite.record_id not in names else []
-    if len(suite.rules) != len(rules):
-        faults.append("two expectations carry one code")
-    for rule, entry in zip(rules, suite.definition["expectations"], strict=True):
+    if len({rule.key for rule in suite.rules}) != len(suite.rules):
+        faults.append("two expectations carry one code for one column")
+    for rule, entry in zip(suite.rules, suite.definition["expectations"], strict=True):
         kwargs = entry["kwargs"]
         if kwargs.get("column") != rule.column:
             faults.append(f"{rule.code} judges another column than its meta names")

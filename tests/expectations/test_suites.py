@@ -46,7 +46,7 @@ def load(folder: Path, definition: object) -> suites.Suite:
 def test_a_sound_suite_is_read(tmp_path: Path) -> None:
     suite = load(tmp_path, SOUND)
     assert suite.codes == {"n_missing"}
-    assert suite.rules["n_missing"].observe == ("n",)
+    assert suite.rules[0].observe == ("n",)
     assert (suite.record_id, suite.part_id) == ("id", "part")
 
 
@@ -60,6 +60,7 @@ def test_an_unknown_suite_is_refused_with_the_known_ones() -> None:
     ("path", "value", "says"),
     [
         (("meta", "columns", "n"), "float", "unknown type float"),
+        (("meta", "columns", "n"), "boolean?", "a verdict and must be given"),
         (("meta", "record_id"), "nowhere", "'nowhere' is not among its columns"),
         (("meta",), {}, "KeyError"),
         (("expectations", 0, "meta", "code"), None, "KeyError"),
@@ -84,10 +85,10 @@ def test_a_faulty_suite_is_refused(tmp_path: Path, path: tuple[Any, ...], value:
     assert caught.value.code == "expectation_suite_broken"
 
 
-def test_two_expectations_of_one_code_are_refused(tmp_path: Path) -> None:
+def test_two_expectations_of_one_code_and_column_are_refused(tmp_path: Path) -> None:
     definition = copy.deepcopy(SOUND)
     definition["expectations"] *= 2
-    with pytest.raises(ConfigurationError, match="two expectations carry one code"):
+    with pytest.raises(ConfigurationError, match="two expectations carry one code for one column"):
         load(tmp_path, definition)
 
 
@@ -101,12 +102,12 @@ def test_a_suite_that_is_no_json_is_refused(tmp_path: Path) -> None:
 def test_every_suite_of_the_house_is_sound_and_speaks_to_people(path: Path) -> None:
     suite = suites.load(path.stem)
     assert suite.definition["name"] == path.stem
-    for rule in suite.rules.values():
+    for rule in suite.rules:
         assert rule.why, rule.code
         assert not rule.why.endswith("."), rule.code  # what was seen follows it in brackets
         assert rule.remedy.endswith("."), rule.code
 
 
 def test_the_billing_suite_gives_the_reasons_and_remedies_of_the_domain() -> None:
-    for code, rule in suites.load("billing_record").rules.items():
-        assert rule.remedy == problem(Reason(code), "").remedy, code
+    for rule in suites.load("billing_record").rules:
+        assert rule.remedy == problem(Reason(rule.code), "").remedy, rule.code
