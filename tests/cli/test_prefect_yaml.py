@@ -85,4 +85,4 @@ async def test_prefect_takes_the_file(tmp_path: Path) -> None:
     assert found.concurrency_options.collision_strategy.value == "ENQUEUE"
     assert found.schedules[0].parameters == {"mode": "apply"}
     assert found.entrypoint == "flows.bill_won_deals.bill_won_deals"
-    assert set(found.parameter_openapi_schema["properties"]) == set(found.parameters)
+    assert set((found.parameter_openapi_schema or {})["properties"]) == set(found.parameters)
