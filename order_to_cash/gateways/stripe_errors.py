@@ -92,7 +92,9 @@ class Failure:
 def translate(failure: Failure) -> O2CError:
     """The error of ours for `failure`."""
     server_error = failure.status is None or failure.status >= 500
-    if failure.effect_possible and (server_error or not failure.replayed):
+    # A DELETE has no key; its refusal says all: what an earlier try deleted is gone.
+    conclusive = failure.replayed or failure.method == "DELETE"
+    if failure.effect_possible and (server_error or not conclusive):
         return _unknown(failure)
     if failure.status is None or failure.status >= 500:
         return _unreached(failure)

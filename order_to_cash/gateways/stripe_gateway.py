@@ -132,7 +132,8 @@ class StripeGateway:
     ) -> list[StripeInvoice]:
         """A customer's invoices, newest first. List is consistent where Search lags up to an hour.
 
-        `line_count` counts the lines that a list shows (at most 10); `retrieve_invoice` counts all.
+        `line_count` counts the lines that an answer shows, at most 10; only `retrieve_invoice` and
+        `add_lines` count further, with a call for every 100.
         """
         params = {"customer": customer_id, **_since(created_gte)}
         return [invoice_from(raw) async for raw in self._pages(self._v1.invoices.list_async, params)]
@@ -141,8 +142,9 @@ class StripeGateway:
         return await self._invoice(await self._call(self._v1.invoices.retrieve_async, invoice_id))
 
     async def create_invoice(self, params: Mapping[str, Any], idempotency_key: str) -> StripeInvoice:
-        raw = await self._post(self._v1.invoices.create_async, params=params, key=idempotency_key)
-        return await self._invoice(raw)
+        """Create it as a draft: `auto_advance` false, so that nothing happens before it is verified."""
+        create = self._v1.invoices.create_async
+        return invoice_from(await self._post(create, params=params, key=idempotency_key))
 
     async def add_lines(
         self, invoice_id: str, lines: Sequence[Mapping[str, Any]], idempotency_key: str
@@ -164,7 +166,7 @@ class StripeGateway:
         except (Refused, OutcomeUnknown) as error:
             problem: O2CError = error
         else:
-            return await self._invoice(raw)
+            return invoice_from(raw)
         if type(problem) in {Refused, OutcomeUnknown}:
             invoice = await self.retrieve_invoice(invoice_id)
             if invoice.status in {"open", "paid"}:
@@ -174,12 +176,12 @@ class StripeGateway:
     async def send_invoice(self, invoice_id: str, idempotency_key: str) -> StripeInvoice:
         """E-mail a finalized invoice to its customer. Each call without the same key sends it once more."""
         send = self._v1.invoices.send_invoice_async
-        return await self._invoice(await self._post(send, invoice_id, params={}, key=idempotency_key))
+        return invoice_from(await self._post(send, invoice_id, params={}, key=idempotency_key))
 
     async def void_invoice(self, invoice_id: str) -> StripeInvoice:
         void = self._v1.invoices.void_invoice_async
         key = f"o2c:void:{invoice_id}"
-        return await self._invoice(await self._post(void, invoice_id, params={}, key=key))
+        return invoice_from(await self._post(void, invoice_id, params={}, key=key))
 
     async def delete_draft(self, invoice_id: str) -> None:
         """Delete a draft; one that is gone already is fine."""
@@ -227,12 +229,12 @@ class StripeGateway:
 
     async def _probe(self, right: stripe_permissions.Right) -> None:
         if right.access == "read":
-            await self._call(self._client.raw_request_async, "get", right.path, limit=1)
+            await _shielded(self._client.raw_request_async, "get", right.path, limit=1)
             return
         # Changes nothing, and must not be answered from an earlier probe.
         key = f"o2c:probe:{uuid4().hex}"
         try:
-            await self._call(
+            await _shielded(
                 self._client.raw_request_async, "post", right.path, idempotency_key=key, description="probe"
             )
         except PermissionMissing:
@@ -272,17 +274,19 @@ class StripeGateway:
         return await self._call(method, *args, params=dict(params), options={"idempotency_key": key})
 
     async def _call(self, method: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Call the SDK. Errors leave without the SDK's frames: their locals hold headers and bodies."""
-        try:
-            answer = await method(*args, **kwargs)
-        except O2CError as error:
-            problem: Exception = error
-        except stripe.StripeError as error:
-            problem = Unavailable(f"Stripe's answer could not be read ({type(error).__name__}).")
-        else:
-            plain: dict[str, Any] = answer.to_dict()
-            return plain
-        raise problem.with_traceback(None)
+        plain: dict[str, Any] = (await _shielded(method, *args, **kwargs)).to_dict()
+        return plain
+
+
+async def _shielded(method: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+    """Call the SDK. Errors leave without the SDK's frames: their locals hold headers and bodies."""
+    try:
+        return await method(*args, **kwargs)
+    except O2CError as error:
+        problem: Exception = error
+    except stripe.StripeError as error:
+        problem = Unavailable(f"Stripe's answer could not be read ({type(error).__name__}).")
+    raise problem.with_traceback(None)
 
 
 def _since(moment: datetime | None) -> dict[str, Any]:
