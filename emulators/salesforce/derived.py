@@ -138,11 +138,7 @@ def _line_rollup(org: Org, row: Row, old: Row | None) -> None:
     parent = org.store.get("Opportunity", row["OpportunityId"])
     if parent is None or parent.get("IsDeleted"):
         return
-    lines = [
-        line
-        for line in org.store.rows("OpportunityLineItem").values()
-        if line["OpportunityId"] == parent["Id"] and not line.get("IsDeleted")
-    ]
+    lines = org.store.find("OpportunityLineItem", "OpportunityId", parent["Id"])
     changed = dict(parent)
     changed["HasOpportunityLineItem"] = bool(lines)
     if lines:
@@ -228,8 +224,8 @@ def _order_rollup(org: Org, row: Row, old: Row | None) -> None:
     parent = org.store.get("Order", row["OrderId"])
     if parent is None:
         return
-    items = [i for i in org.store.rows("OrderItem").values() if i["OrderId"] == parent["Id"]]
-    total: Any = sum((i["TotalPrice"] for i in items if not i.get("IsDeleted")), start=Decimal(0))
+    items = org.store.find("OrderItem", "OrderId", parent["Id"])
+    total: Any = sum((i["TotalPrice"] for i in items), start=Decimal(0))
     _stamped_put(org, "Order", parent, {**parent, "TotalAmount": total})
 
 

@@ -34,6 +34,20 @@ _STAGES = (
 )
 
 
+_KEPT_WHEN_EMPTIED = frozenset(
+    {
+        "CurrencyType",
+        "FieldPermissions",
+        "ObjectPermissions",
+        "OpportunityStage",
+        "Organization",
+        "PermissionSet",
+        "PermissionSetAssignment",
+        "User",
+    }
+)
+
+
 @dataclass
 class ValidationRule:
     """Refuses a save when its condition (a SOQL WHERE) is true of the new row. `field` names where it shows."""
@@ -104,12 +118,20 @@ class Org:
             stage |= {"IsClosed": closed, "IsWon": won, "DefaultProbability": Decimal(chance)}
             stage |= {"ForecastCategory": category, "ForecastCategoryName": category_name}
             self.insert("OpportunityStage", stage)
-        self.schema.require("OpportunityStage")
         for code in self.settings.currencies if self.settings.multi_currency else ():
             corporate = code == self.settings.currencies[0]
             row = {"IsoCode": code, "ConversionRate": Decimal(1), "DecimalPlaces": 2}
             self.insert("CurrencyType", {**row, "IsActive": True, "IsCorporate": corporate})
-        self.index_unique_fields()
+        self.index_fields()
+        self.store.take_effects()
+
+    def empty(self) -> None:
+        """Forget every record but users, stages, the standard price book and what the package brought."""
+        for name in self.store.tables:
+            if name not in _KEPT_WHEN_EMPTIED:
+                self.store.forget(name, keep={self.standard_pricebook_id})
+        self.rules.clear()
+        self.row_faults.clear()
         self.store.take_effects()
 
     def _user(self, last_name: str, name: str) -> Row:
@@ -161,13 +183,13 @@ class Org:
             row["CurrencyIsoCode"] = self.settings.currencies[0]
         return row
 
-    def index_unique_fields(self) -> None:
-        """Index what is looked up by value; called after each change of the schema."""
+    def index_fields(self) -> None:
+        """Index what is looked up by value or by parent; called after each change of the schema."""
         for item in self.schema.objects.values():
             for each in item.fields.values():
-                if (each.unique or each.external_id or each.id_lookup) and each.type != "id":
-                    if not self.store.indexed(item.name, each.name):
-                        self.store.index(item.name, each.name)
+                wanted = each.unique or each.external_id or each.id_lookup or each.cascade
+                if wanted and each.type != "id" and not self.store.indexed(item.name, each.name):
+                    self.store.index(item.name, each.name)
 
     # -- looking around ---------------------------------------------------------------------------------
 

@@ -61,6 +61,12 @@ class Store:
         rows = (self.tables[name][record_id] for record_id in sorted(ids))
         return [row for row in rows if not row.get("IsDeleted")]
 
+    def forget(self, name: str, keep: set[str]) -> None:
+        """Drop a table's rows but those with the ids to keep; this cannot be undone."""
+        table = self.tables.get(name, {})
+        for record_id in [each for each in table if each not in keep]:
+            self._reindex(name, record_id, table.pop(record_id), None)
+
     def indexed(self, name: str, field: str) -> bool:
         return (name, field) in self._unique
 

@@ -172,15 +172,19 @@ class Compiler:
             accepted = "number"
         if constant.kind != accepted:
             raise self._type_mismatch(field, constant)
+        if accepted == "boolean":
+            return constant.value
         if accepted == "number":
             return Decimal(constant.value)
         if accepted == "datetime":
             return org_time(parse_datetime(constant.value))
-        if accepted == "date":
-            return self._date(constant)
+        return self._date(constant) if accepted == "date" else self._text(field, constant)
+
+    def _text(self, field: Field, constant: Constant) -> str | None:
         if field.type in {"id", "reference"}:
             return self._id(field, constant)
-        return constant.value if field.case_sensitive else str(constant.value or "").casefold() or None
+        text = str(constant.value)
+        return (text if field.case_sensitive else text.casefold()) or None
 
     def _date(self, constant: Constant) -> str:
         try:
