@@ -144,6 +144,7 @@ class StripeInvoice(Record):
     line_count: int
     hosted_invoice_url: str = ""
     number: str = ""
+    collection_method: str = ""  # charge_automatically | send_invoice
     auto_advance: bool = False
     livemode: bool = False
     metadata: dict[str, str] = {}
