@@ -65,7 +65,8 @@ def authorize(key: str, operation: Operation, settings: StripeSettings) -> None:
     if sufficient.isdisjoint(granted):
         message = (
             f"The provided key '{mask_key(key)}' does not have the required permissions for this endpoint on "
-            f"account '{ACCOUNT_ID}'. Having the 'rak_{needed}' permission would allow this request to continue."
+            f"account '{ACCOUNT_ID}'. Having the 'rak_{needed}' permission would allow this request to "
+            "continue."
         )
         raise StripeError(message, status=403, validation=True)
 

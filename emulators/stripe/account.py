@@ -79,18 +79,16 @@ EVENT = Resource(
     fields={"api_version": API_VERSION, "data": {}, "pending_webhooks": 0, "request": None, "type": ""},
     operations=(
         crud.retrieve("events", "event", "event", "event_retrieve"),
-        Operation(
-            "GET",
+        crud.lister(
             "events",
+            "event",
             list_events,
             {
-                **crud.PAGING,
                 "created": created_range(),
                 "delivery_success": boolean(),
                 "type": text(),
                 "types": list_of(text(), limit=20),
             },
-            "event_read",
             "event_list",
         ),
     ),

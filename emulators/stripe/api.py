@@ -29,7 +29,7 @@ class Api:
         self.now = service.clock.epoch()
 
     def find(self, kind: str, object_id: str, param: str | None = None) -> Obj:
-        """A living object; raises StripeError `resource_missing` (404 without `param`, for an id in the path)."""
+        """A living object; raises StripeError `resource_missing`: 404 for an id in the path (no `param`)."""
         obj = self.world.get(kind, object_id)
         if obj is None or (obj.get("_deleted") and param is not None):
             other = self.service.other_world(self.world)
@@ -113,7 +113,7 @@ class Api:
 
 
 def merged(obj: Obj, params: Params) -> Params:
-    """The new values of the fields that `params` set: metadata merged, '' unset, some hashes field by field."""
+    """The new values of the fields that `params` set: metadata and some hashes merged, '' unset."""
     values: Params = {}
     for name, value in params.items():
         if name == "metadata":

@@ -132,13 +132,24 @@ def listing(
     return Operation("GET", path, run, {**PAGING, **accepts}, f"{permission}_read", sdk)
 
 
+def lister(
+    path: str,
+    permission: str,
+    run: Callable[[Api, list[str], Params], Obj],
+    accepts: Mapping[str, Spec],
+    sdk: str,
+) -> Operation:
+    """A list with rules of its own."""
+    return Operation("GET", path, run, {**PAGING, **accepts}, f"{permission}_read", sdk)
+
+
 def page(
     api: Api,
     ordered: Iterable[Obj],
     params: Params,
     url: str,
     kind: str,
-    fits: Callable[[Obj], bool] = lambda obj: True,
+    fits: Callable[[Obj], bool] = lambda _obj: True,
 ) -> Obj:
     """One page of what fits, in the given order. A cursor need not fit itself, as in Stripe."""
     every = list(ordered)

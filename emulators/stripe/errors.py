@@ -54,8 +54,8 @@ def missing_parameter(name: str) -> StripeError:
 def empty_parameter(name: str) -> StripeError:
     message = (
         f"You passed an empty string for '{name}'. We assume empty values are an attempt to unset a "
-        f"parameter; however '{name}' cannot be unset. You should remove '{name}' from your request or supply a "
-        "non-empty value."
+        f"parameter; however '{name}' cannot be unset. You should remove '{name}' from your request or "
+        "supply a non-empty value."
     )
     return StripeError(message, code="parameter_invalid_empty", param=name, validation=True)
 

@@ -32,15 +32,13 @@ def expand_all(world: World, out: Obj, paths: list[str]) -> Obj:
 
 def _walk(world: World, spot: Any, steps: list[str], owner: Obj, owned: str) -> bool:
     """Follow steps from `spot`; `owned` is the dotted path of `spot` below the nearest object, `owner`."""
-    if not steps or spot is None:
-        return True
     if isinstance(spot, list):
         return all(_walk(world, each, steps, each if "object" in each else owner, owned) for each in spot)
+    if not steps or spot is None or (isinstance(spot, dict) and spot.get("deleted")):
+        return True
     if not isinstance(spot, dict):
         return False
-    if spot.get("deleted"):
-        return True
-    if "object" in spot:
+    if isinstance(spot.get("object"), str):  # an event's data holds an object under that name
         owner, owned = spot, ""
     step, rest = steps[0], steps[1:]
     path = f"{owned}.{step}" if owned else step

@@ -46,9 +46,10 @@ class Keys:
         self._compare(record, call, key)
         if record.answer is None:
             message = (
-                "There is currently another in-progress request using this Idempotent Key (that probably means "
-                f"you submitted twice, and the other request is still going through): {key}. Please try again "
-                "later."
+                "There is currently another in-progress request using this Idempotent Key (that probably "
+                "means you submitted twice, and the other request is still going through): "
+                f"{key}. Please try "
+                "again later."
             )
             raise StripeError(message, code="idempotency_key_in_use", status=409, validation=True)
         call.replayed = True
@@ -69,8 +70,8 @@ class Keys:
         advice = f"Try using a key other than '{key}' if you meant to execute a different request."
         if record.path != call.path:
             message = (
-                "Keys for idempotent requests can only be used for the same endpoint they were first used for "
-                f"('{call.path}' vs '{record.path}'). {advice}"
+                "Keys for idempotent requests can only be used for the same endpoint they were first used "
+                f"for ('{call.path}' vs '{record.path}'). {advice}"
             )
             raise StripeError(message, kind="idempotency_error", validation=True)
         if record.parameters != sorted(call.form_pairs):

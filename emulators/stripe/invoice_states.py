@@ -22,7 +22,7 @@ def finalize(api: Api, invoice: Obj, params: Params) -> Obj:
         message = "This invoice is already finalized, you can't re-finalize a non-draft invoice."
         raise StripeError(message, code="invoice_not_editable")
     customer = api.find("customer", invoice["customer"], "customer")
-    check_tax_location(api, invoice, customer)
+    check_tax_location(invoice, customer)
     if "auto_advance" in params:
         invoice["auto_advance"] = params["auto_advance"]
     _open(api, invoice, customer)

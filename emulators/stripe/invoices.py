@@ -71,7 +71,7 @@ def make(api: Api, params: Params) -> Obj:
     invoice["test_clock"] = customer["test_clock"]
     _apply(api, invoice, params)
     sync_customer(invoice, customer)
-    check_tax_location(api, invoice, customer)
+    check_tax_location(invoice, customer)
     fix_currency(api, customer, code)
     if pending:
         take_pending(api, invoice)
@@ -91,7 +91,7 @@ def change(api: Api, invoice: Obj, params: Params) -> Obj:
     trial = {**fresh, "_lines": invoice["_lines"], "_days_until_due": invoice.get("_days_until_due")}
     trial["automatic_tax"] = dict(invoice["automatic_tax"])
     _apply(api, trial, params)
-    check_tax_location(api, trial, api.find("customer", invoice["customer"], "customer"))
+    check_tax_location(trial, api.find("customer", invoice["customer"], "customer"))
     retotal(api, trial)
     api.change(invoice, "invoice.updated", "updated", **trial)
     _schedule(api, invoice)

@@ -42,7 +42,7 @@ def _invoice_payment(api: Api, invoice: Obj, payment: Obj) -> Obj:
 
 
 def default_method(api: Api, invoice: Obj) -> str | None:
-    """The payment method that an automatic attempt uses: the invoice's, the subscription's, the customer's."""
+    """What an automatic attempt charges: the invoice's, the subscription's or the customer's default."""
     details = (invoice["parent"] or {}).get("subscription_details")
     subscription = api.world.get("subscription", details["subscription"]) if details else None
     customer = api.world.get("customer", invoice["customer"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emulators.stripe.account import ACCOUNT_OPERATIONS, EVENT, WEBHOOK_ENDPOINT
+from emulators.stripe.credit_notes import CREDIT_NOTE, CREDIT_NOTE_LINE
 from emulators.stripe.customers import CUSTOMER
 from emulators.stripe.invoice_fields import LINE_ITEM
 from emulators.stripe.invoice_items import INVOICE_ITEM
@@ -10,13 +11,18 @@ from emulators.stripe.invoices import INVOICE
 from emulators.stripe.model import Operation, Resource
 from emulators.stripe.payment_methods import PAYMENT_METHOD
 from emulators.stripe.payment_objects import CHARGE, INVOICE_PAYMENT, PAYMENT_INTENT
+from emulators.stripe.previews import PREVIEW
 from emulators.stripe.prices import PRICE
 from emulators.stripe.products import PRODUCT
+from emulators.stripe.refunds import REFUND
+from emulators.stripe.subscriptions import SUBSCRIPTION, SUBSCRIPTION_ITEM
 
 RESOURCES: dict[str, Resource] = {
     resource.name: resource
     for resource in (
         CHARGE,
+        CREDIT_NOTE,
+        CREDIT_NOTE_LINE,
         CUSTOMER,
         EVENT,
         INVOICE,
@@ -27,10 +33,14 @@ RESOURCES: dict[str, Resource] = {
         PAYMENT_METHOD,
         PRICE,
         PRODUCT,
+        REFUND,
+        SUBSCRIPTION,
+        SUBSCRIPTION_ITEM,
         WEBHOOK_ENDPOINT,
     )
 }
 OPERATIONS: tuple[Operation, ...] = (
     *ACCOUNT_OPERATIONS,
+    PREVIEW,
     *(operation for resource in RESOURCES.values() for operation in resource.operations),
 )

@@ -17,13 +17,12 @@ def lines_of(api: Api, invoice: Obj) -> list[Obj]:
     return [line for line in found if line is not None]
 
 
-def check_tax_location(api: Api, invoice: Obj, customer: Obj) -> None:
-    """Automatic tax needs to know where the customer is; raises StripeError `customer_tax_location_invalid`."""
-    del api
+def check_tax_location(invoice: Obj, customer: Obj) -> None:
+    """Automatic tax needs an address: raises StripeError `customer_tax_location_invalid`."""
     if invoice["automatic_tax"]["enabled"] and not (customer["address"] or {}).get("country"):
         message = (
-            "The customer's location isn't recognized. Set a valid customer address in order to automatically "
-            "calculate tax."
+            "The customer's location isn't recognized. Set a valid customer address in order to "
+            "automatically calculate tax."
         )
         raise StripeError(message, code="customer_tax_location_invalid", param="automatic_tax")
 

@@ -1,0 +1,116 @@
+"""Refunds."""
+
+from __future__ import annotations
+
+from emulators.stripe import crud
+from emulators.stripe.api import Api, merge_metadata
+from emulators.stripe.errors import StripeError, missing_parameter
+from emulators.stripe.model import Obj, Params, Resource
+from emulators.stripe.params import (
+    choice,
+    created_range,
+    integer,
+    metadata,
+    text,
+)
+
+REFUNDS = "refunds"
+REASONS = choice("duplicate", "fraudulent", "requested_by_customer")
+
+
+def make_refund(api: Api, params: Params) -> Obj:
+    charge = _charge_of(api, params)
+    left = charge["amount"] - charge["amount_refunded"]
+    if charge["status"] != "succeeded":
+        raise StripeError(f"Charge {charge['id']} has not succeeded and cannot be refunded.", param="charge")
+    if left == 0:
+        message = f"Charge {charge['id']} has already been refunded."
+        raise StripeError(message, code="charge_already_refunded")
+    amount = params.get("amount", left)
+    if amount > left:
+        message = f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})"
+        raise StripeError(message, param="amount")
+    refund = api.blank(
+        "refund",
+        amount=amount,
+        charge=charge["id"],
+        currency=charge["currency"],
+        customer=charge["customer"],
+        payment_intent=charge["payment_intent"],
+        payment_method=charge["payment_method"],
+        reason=params.get("reason"),
+        metadata=merge_metadata({}, params.get("metadata")),
+    )
+    api.store(refund, "refund.created")
+    refunded = charge["amount_refunded"] + amount
+    api.change(
+        charge,
+        "charge.refunded",
+        "refunded",
+        amount_refunded=refunded,
+        refunded=refunded == charge["amount"],
+    )
+    return refund
+
+
+def _charge_of(api: Api, params: Params) -> Obj:
+    if ("charge" in params) == ("payment_intent" in params):
+        if "charge" not in params:
+            raise missing_parameter("charge")
+        message = "You may only specify one of these parameters: charge, payment_intent."
+        raise StripeError(message, param="charge", validation=True)
+    if "charge" in params:
+        return api.find("charge", params["charge"], "charge")
+    intent = api.find("payment_intent", params["payment_intent"], "payment_intent")
+    if intent["status"] != "succeeded":
+        message = f"This PaymentIntent ({intent['id']}) does not have a successful charge to refund."
+        raise StripeError(message, code="payment_intent_unexpected_state", param="payment_intent")
+    return api.find("charge", intent["latest_charge"], "payment_intent")
+
+
+REFUND = Resource(
+    name="refund",
+    path=REFUNDS,
+    prefix="re_",
+    livemode=False,
+    fields={
+        "amount": 0,
+        "balance_transaction": None,
+        "charge": None,
+        "currency": "usd",
+        "customer": None,
+        "metadata": {},
+        "payment_intent": None,
+        "payment_method": None,
+        "reason": None,
+        "receipt_number": None,
+        "source_transfer_reversal": None,
+        "status": "succeeded",
+        "transfer_reversal": None,
+    },
+    expandable={"charge": "charge", "customer": "customer", "payment_intent": "payment_intent"},
+    operations=(
+        crud.create(
+            REFUNDS,
+            "charge",
+            make_refund,
+            {
+                "amount": integer(1),
+                "charge": text(),
+                "metadata": metadata(),
+                "payment_intent": text(),
+                "reason": REASONS,
+            },
+            "refund_create",
+        ),
+        crud.retrieve(REFUNDS, "charge", "refund", "refund_retrieve"),
+        crud.update(REFUNDS, "charge", "refund", {"metadata": metadata()}, "refund_update"),
+        crud.listing(
+            REFUNDS,
+            "charge",
+            "refund",
+            "refund_list",
+            {"charge": text(), "created": created_range(), "payment_intent": text()},
+        ),
+    ),
+)
