@@ -34,7 +34,7 @@ COLUMNS = (
 
 
 def billing_rows(deal: WonDeal, catalogue: Catalogue) -> list[BillingRow]:
-    """One row for each line of `deal` with the deal's columns repeated; without lines one, its `line_id` empty.
+    """One row for each line of `deal`, each with the deal's columns; without lines one, `line_id` empty.
 
     Amounts are in minor units of the deal's currency, None where they are missing or cannot be exact.
     """
