@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
+
+from pydantic import AwareDatetime
 
 from order_to_cash.domain.errors import RunHeld
 from order_to_cash.domain.money import Money, sum_money
@@ -13,7 +15,7 @@ from order_to_cash.domain.records import BillingPlan, Record, StripeInvoice
 
 
 class RunLimit(Record):
-    """Why a run waits for a person. `reasons` in words; `opportunity_ids` are the single deals above the limit."""
+    """Why a run waits for a person, in words; `opportunity_ids` are single deals above the approval limit."""
 
     reasons: tuple[str, ...]
     deal_count: int
@@ -32,7 +34,7 @@ class BilledDeal(Record):
     account_id: str
     customer_id: str
     invoice: StripeInvoice
-    billed_at: datetime
+    billed_at: AwareDatetime
     account_customer_id: str = ""  # what the Account says now; empty: nothing yet
     account_customer_gone: bool = False  # the customer named there is deleted in Stripe
 

@@ -103,7 +103,7 @@ def normalized_name(name: str) -> str:
 
 
 def names_agree(one: str, other: str) -> bool:
-    """Whether two company names are the same or differ by a slip: 85 % of their letters, after normalising."""
+    """Whether two company names are the same or differ by a slip (85 % alike after normalising)."""
     first, second = sorted((normalized_name(one), normalized_name(other)))
     if not first or not second:
         return False

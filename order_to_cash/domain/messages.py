@@ -25,7 +25,7 @@ _SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 
 
 class Message(Record):
-    """A Slack message: `text` is what notifications and screen readers show, `blocks` is the message itself."""
+    """A Slack message: `blocks`, and `text` for notifications and screen readers."""
 
     text: str
     blocks: tuple[Block, ...]
@@ -62,8 +62,9 @@ def billed_message(deal: BilledNotice, *, salesforce_url: str, run_url: str = ""
     tax = f" plus {format_money(deal.tax)} tax" if deal.tax else ""
     due = "" if deal.days_until_due is None else f"\nDue in {deal.days_until_due} days"
     invoice = deal.invoice_number or deal.invoice_id or "Invoice"
+    record = _record(salesforce_url, deal.opportunity_id, deal.opportunity_name)
     body = (
-        f"*{_name(deal.account_name)}*\n{_record(salesforce_url, deal.opportunity_id, deal.opportunity_name)}\n"
+        f"*{_name(deal.account_name)}*\n{record}\n"
         f"{amount}{tax} · {link(deal.hosted_invoice_url, invoice)}{due}"
     )
     owner = f"Closed by {_name(deal.owner_name)}" if deal.owner_name else ""

@@ -15,6 +15,7 @@ _SPECIAL = {ord(char): f"\\{char}" for char in "\\`*_[]|~#"} | {
     ord("<"): "&lt;",
     ord(">"): "&gt;",
 }
+_URL = str.maketrans({char: f"%{ord(char):02X}" for char in "()|<> "})
 
 
 class PlannedDeal(Record):
