@@ -70,10 +70,8 @@ def require_salesforce_place(environment: Environment, url: str) -> None:
         )
 
 
-def salesforce_audience(environment: Environment, login_url: str) -> str:
+def salesforce_audience(login_url: str) -> str:
     """The `aud` of a JWT login: the authorization server, which is another for sandboxes."""
     host = urlsplit(login_url).hostname or ""
-    if environment is Environment.EMULATOR:
-        return login_url.rstrip("/")
     sandbox = "--" in host or ".sandbox.my." in host or ".scratch.my." in host
     return "https://test.salesforce.com" if sandbox else "https://login.salesforce.com"

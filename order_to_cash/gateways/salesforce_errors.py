@@ -131,10 +131,10 @@ def translate_error(error: Mapping[str, Any], where: str, ids: Mapping[str, str]
 def translate_answer(status: int, content: Any, where: str, *, retry_after: float | None = None) -> O2CError:
     """The error of ours for a whole call that was refused with `status`."""
     error = first_error(content)
-    if error_code(error) and status < 500:
-        return translate_error(error, where)
     if status == 429:
         return RateLimited(f"Salesforce limits {where} (429).", retry_after_seconds=retry_after)
+    if error_code(error) and status < 500:
+        return translate_error(error, where)
     if status == 401:
         return CredentialsRefused(f"Salesforce refused the session for {where}.")
     if status >= 500:

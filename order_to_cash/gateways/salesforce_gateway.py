@@ -117,7 +117,10 @@ class SalesforceGateway:
     # Reading
 
     def query(self, soql: str) -> list[dict[str, Any]]:
-        """All rows of ready SOQL: attributes removed, child queries as lists, numbers int or Decimal."""
+        """All rows of ready SOQL: attributes removed, numbers int or Decimal.
+
+        A child query is a list of rows, or None where there are none (as Salesforce has it).
+        """
         page = self._call("query", lambda sf: sf.query(soql))
         return self._plain_rows(page)
 

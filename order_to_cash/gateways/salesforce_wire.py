@@ -19,7 +19,6 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from order_to_cash.domain.errors import ConfigurationError, O2CError, Unavailable
-from order_to_cash.domain.records import Environment
 from order_to_cash.gateways.calls import CallRecorder, OpenCall
 from order_to_cash.gateways.clock import SystemClock
 from order_to_cash.gateways.pacing import Pacer
@@ -29,6 +28,7 @@ from order_to_cash.gateways.salesforce_errors import (
     daily_limit_reached,
     error_code,
     first_error,
+    translate_answer,
     unknown_outcome,
 )
 from order_to_cash.gateways.salesforce_login import Session, TokenSource
@@ -54,12 +54,15 @@ def unmetered() -> Iterator[None]:
 
 
 class SalesforceWire(HTTPAdapter):
-    """Mounted for https:// on the session that simple_salesforce uses; safe to share between threads."""
+    """Mounted for https:// on the session that simple_salesforce uses; safe to share between threads.
+
+    `emulator_url`: where everything goes instead of to Salesforce; empty outside the emulator environment.
+    """
 
     def __init__(
         self,
         *,
-        environment: Environment,
+        emulator_url: str,
         recorder: CallRecorder,
         pacer: Pacer,
         budget: DailyBudget,
@@ -69,7 +72,7 @@ class SalesforceWire(HTTPAdapter):
     ) -> None:
         super().__init__(pool_connections=4, pool_maxsize=CONCURRENCY, max_retries=0, pool_block=True)
         self.tokens: TokenSource | None = None
-        self._emulated = environment is Environment.EMULATOR
+        self._emulator_url = emulator_url
         self._recorder = recorder
         self._pacer = pacer
         self._budget = budget
@@ -105,7 +108,7 @@ class SalesforceWire(HTTPAdapter):
         renewed = False
         while True:
             answer, cause, sent = self._attempt(
-                request, verify=verify, cert=cert, proxies=None if self._emulated else proxies
+                request, verify=verify, cert=cert, proxies=None if self._emulator_url else proxies
             )
             attempts.made += 1
             if answer is not None and answer.status_code == 401 and session is not None and not renewed:
@@ -118,8 +121,8 @@ class SalesforceWire(HTTPAdapter):
                 self.wait(delay)
             elif answer is None:
                 raise _unreached(request, cause, sent)
-            elif answer.status_code >= 500 and answer.status_code != 503 and not _repeatable(request):
-                raise unknown_outcome(_where(request), f"status {answer.status_code}")
+            elif answer.status_code == 429 or answer.status_code >= 500:
+                raise self._given_up(request, answer)
             else:
                 return answer
 
@@ -172,12 +175,12 @@ class SalesforceWire(HTTPAdapter):
         return None, cause, sent
 
     def _routed(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """simple_salesforce writes https:// before every host; the emulator speaks plain HTTP."""
-        if not self._emulated:
+        """With an emulator every host is the emulator, whatever the library writes behind https://."""
+        if not self._emulator_url:
             return request
-        parts = urlsplit(str(request.url))
+        there, asked = urlsplit(self._emulator_url), urlsplit(str(request.url))
         routed = request.copy()
-        routed.url = urlunsplit(("http", *parts[1:]))
+        routed.url = urlunsplit((there.scheme, there.netloc, *asked[2:]))
         return routed
 
     def _delay(
@@ -186,14 +189,25 @@ class SalesforceWire(HTTPAdapter):
         """Seconds until the next try, or None: it is over."""
         if answer is None:
             return attempts.next_delay()
-        status = answer.status_code
-        retry_after = parse_retry_after(answer.headers.get("Retry-After"), now=self._wall_clock.now)
+        status, retry_after = answer.status_code, self._retry_after(answer)
         if status == 429:
             self._pacer.slow_down(retry_after)
         rejected = status in {429, 503} or _crowded(answer)
         if rejected or (status >= 500 and _repeatable(request)):
             return attempts.next_delay(retry_after)
         return None
+
+    def _retry_after(self, answer: requests.Response) -> float | None:
+        return parse_retry_after(answer.headers.get("Retry-After"), now=self._wall_clock.now)
+
+    def _given_up(self, request: requests.PreparedRequest, answer: requests.Response) -> O2CError:
+        """The error for a call that the server could not take, now with the advice of its headers."""
+        status = answer.status_code
+        if status not in {429, 503} and not _repeatable(request):
+            return unknown_outcome(_where(request), f"status {status}")
+        return translate_answer(
+            status, parsed(answer), _where(request), retry_after=self._retry_after(answer)
+        )
 
 
 def parsed(answer: requests.Response) -> Any:

@@ -139,7 +139,13 @@ class StripeGateway:
         return [invoice_from(raw) async for raw in self._pages(self._v1.invoices.list_async, params)]
 
     async def retrieve_invoice(self, invoice_id: str) -> StripeInvoice:
-        return await self._invoice(await self._call(self._v1.invoices.retrieve_async, invoice_id))
+        """Raises RecordGone when it never existed or was a draft that is deleted."""
+        raw = await self._call(self._v1.invoices.retrieve_async, invoice_id)
+        if raw.get("deleted") is True:
+            raise RecordGone(
+                "The draft invoice was deleted.", code="invoice_deleted", ids={"stripe_id": invoice_id}
+            )
+        return await self._invoice(raw)
 
     async def create_invoice(self, params: Mapping[str, Any], idempotency_key: str) -> StripeInvoice:
         """Create it as a draft: `auto_advance` false, so that nothing happens before it is verified."""

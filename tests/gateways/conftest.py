@@ -16,6 +16,7 @@ from emulators.run import make_services, running
 from order_to_cash.domain.audit import CallIntent, CallOutcome
 from order_to_cash.domain.records import Environment
 from order_to_cash.gateways.retry import RetryPolicy
+from order_to_cash.gateways.salesforce_gateway import SalesforceGateway, login_with
 from order_to_cash.gateways.stripe_gateway import StripeGateway
 
 QUICK = RetryPolicy(base_seconds=0.01, cap_seconds=0.02, max_elapsed_seconds=5)
@@ -80,6 +81,45 @@ def slack_world(slack_server: World) -> World:
     slack_server.service.reset()
     slack_server.service.settings.restore()
     return slack_server
+
+
+@pytest.fixture(scope="session")
+def salesforce_server() -> Iterator[World]:
+    yield from _serve("salesforce")
+
+
+@pytest.fixture
+def salesforce_world(salesforce_server: World) -> World:
+    salesforce_server.service.settings.restore()
+    salesforce_server.service.reset()
+    return salesforce_server
+
+
+@pytest.fixture
+def salesforce_gateway(
+    salesforce_world: World, audit: RememberingAudit
+) -> Iterator[Callable[..., SalesforceGateway]]:
+    """Makes gateways on the emulator; closes them."""
+    made: list[SalesforceGateway] = []
+
+    def make(**settings: Any) -> SalesforceGateway:
+        given = {
+            "environment": Environment.EMULATOR,
+            "login": login_with("emulator-client", client_secret="emulator-secret"),
+            "login_url": salesforce_world.url,
+            "audit": audit,
+            "requests_per_second": 1000.0,
+            "timeout_seconds": 2.0,
+            "retry": QUICK,
+            "rng": random.Random(7),
+        }
+        gateway = SalesforceGateway(**{**given, **settings})
+        made.append(gateway)
+        return gateway
+
+    yield make
+    for gateway in made:
+        gateway.close()
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_slack_places_that_do_not(environment: Environment, url: str) -> None:
     ],
 )
 def test_audience_of_a_jwt(url: str, audience: str) -> None:
-    assert salesforce_audience(TEST, url) == audience
+    assert salesforce_audience(url) == audience
 
 
 def test_the_sdk_may_not_print(monkeypatch: pytest.MonkeyPatch) -> None:
