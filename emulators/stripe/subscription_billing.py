@@ -104,7 +104,7 @@ def _wording(item: Obj, product: Obj, price: Obj, unit: Decimal) -> str:
 
 
 def refuse_unless_payable(api: Api, subscription: Obj, customer: Obj) -> None:
-    """`error_if_incomplete`: raises StripeError 402, before anything is made, for a payment that would fail."""
+    """`error_if_incomplete`: raises StripeError 402, before anything is made, when payment would fail."""
     if subscription["collection_method"] == "send_invoice":
         return
     name = subscription["default_payment_method"] or customer["invoice_settings"]["default_payment_method"]

@@ -79,7 +79,7 @@ def resolved(annotation: Any, module: ModuleType) -> Any:
     arguments = typing.get_args(annotation)
     if arguments and typing.get_origin(annotation) in WRAPPERS:
         flat = [part for each in arguments for part in alternatives(resolved(each, module))]
-        return typing.Union[tuple(flat)]
+        return typing.Union[tuple(flat)]  # noqa: UP007 - built at run time
     return annotation
 
 
