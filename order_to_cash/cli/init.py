@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 
 import typer
 
@@ -17,18 +18,18 @@ def run(settings: Settings) -> None:
     with open_ledger(settings):
         typer.echo("ledger          ready")
     require_prefect(settings)
-    save_blocks(settings)
+    asyncio.run(save_blocks_now(settings, typer.echo))
     typer.echo("\nNext: o2c doctor")
 
 
-def save_blocks(settings: Settings) -> None:
+async def save_blocks_now(settings: Settings, say: Callable[[str], None]) -> None:
     """Register block types and save the blocks named o2c; one line each, never a value."""
     use_prefect(settings)
     from blocks.registry import save
 
-    for report in asyncio.run(save(settings)):
+    for report in await save(settings):
         changed = f" ({', '.join(report.fields)})" if report.fields else ""
-        typer.echo(f"{report.slug:<15} {report.state}{changed}")
+        say(f"{report.slug:<15} {report.state}{changed}")
 
 
 def use_prefect(settings: Settings) -> None:

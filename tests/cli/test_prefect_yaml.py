@@ -84,5 +84,7 @@ async def test_prefect_takes_the_file(tmp_path: Path) -> None:
     assert found.concurrency_options is not None
     assert found.concurrency_options.collision_strategy.value == "ENQUEUE"
     assert found.schedules[0].parameters == {"mode": "apply"}
+    directory = {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
+    assert found.pull_steps == [directory], "runs start where .env and .o2c stand"
     assert found.entrypoint == "flows.bill_won_deals.bill_won_deals"
     assert set((found.parameter_openapi_schema or {})["properties"]) == set(found.parameters)
