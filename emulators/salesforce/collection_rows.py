@@ -29,7 +29,7 @@ Work = Callable[[int], Json]
 
 
 def _records(api: Api, ask: Ask) -> list[tuple[ObjectType, Json]]:
-    """The body's records with their objects; raises for too many rows or chunks and for rows without a type."""
+    """The body's records with their objects; raises for too many rows or chunks, or a row without type."""
     body = body_object(ask)
     given = body.get("records")
     if not isinstance(given, list) or not all(isinstance(record, dict) for record in given):
@@ -47,7 +47,10 @@ def _records(api: Api, ask: Ask) -> list[tuple[ObjectType, Json]]:
         typed.append((item, record))
     changes = sum(1 for (one, _), (other, _) in pairwise(typed) if one is not other)
     if changes + 1 > MAX_CHUNKS:
-        message = "Cannot have more than 10 chunks in a single operation. Please rearrange the data to reduce chunking."
+        message = (
+            "Cannot have more than 10 chunks in a single operation. Please rearrange the data to reduce "
+            "chunking."
+        )
         raise OrgError("LIMIT_EXCEEDED", message)
     return typed
 

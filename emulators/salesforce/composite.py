@@ -123,7 +123,7 @@ def _lookup(path: str, known: dict[str, Any]) -> str:
 
 
 def batch(api: Api, ask: Ask) -> Answer:
-    """POST /composite/batch: independent subrequests, `{"hasErrors", "results": [{"statusCode", "result"}]}`."""
+    """Batch: independent subrequests; `{"hasErrors", "results": [{"statusCode", "result"}]}`."""
     body = body_object(ask)
     wanted = body.get("batchRequests")
     if not isinstance(wanted, list) or not wanted or len(wanted) > MAX_SUBREQUESTS:

@@ -99,7 +99,7 @@ async def _records(service: SalesforceService, request: Request) -> Json:
 
 
 async def _assign(service: SalesforceService, request: Request) -> Json:
-    """`{"permission_set": name, "username"?}`: assign a deployed permission set (default: integration user)."""
+    """`{"permission_set": name, "username"?}`: assign a permission set (default: to the integration user)."""
     body = await request.json()
     return {"id": assign(service.org, body["permission_set"], body.get("username"))}
 
@@ -122,7 +122,7 @@ async def _empty(service: SalesforceService, request: Request) -> Json:
 
 
 async def _rules(service: SalesforceService, request: Request) -> Json:
-    """POST `{"object", "when": SOQL condition that refuses, "message", "field"?}`; GET lists; DELETE clears."""
+    """POST `{"object", "when": condition that refuses, "message", "field"?}`; GET lists; DELETE clears."""
     org: Org = service.org
     if request.method == "POST":
         rule = ValidationRule(**await request.json())

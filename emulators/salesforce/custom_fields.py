@@ -12,11 +12,13 @@ from emulators.salesforce.schema import Schema
 
 API_NAME = re.compile(r"[A-Za-z](?!\w*___)\w{0,39}__c")
 _TAGS = frozenset(
-    "fullName label type description inlineHelpText required length externalId unique caseSensitive precision "
-    "scale defaultValue valueSet referenceTo relationshipName relationshipLabel relationshipOrder "
-    "deleteConstraint reparentableMasterDetail writeRequiresMasterRead visibleLines displayFormat "
-    "startingNumber trackHistory trackFeedHistory trackTrending securityClassification businessStatus "
-    "complianceGroup formula formulaTreatBlanksAs lookupFilter maskChar maskType".split()
+    """
+    fullName label type description inlineHelpText required length externalId unique caseSensitive
+    precision scale defaultValue valueSet referenceTo relationshipName relationshipLabel
+    relationshipOrder deleteConstraint reparentableMasterDetail writeRequiresMasterRead visibleLines
+    displayFormat startingNumber trackHistory trackFeedHistory trackTrending securityClassification
+    businessStatus complianceGroup formula formulaTreatBlanksAs lookupFilter maskChar maskType
+    """.split()  # noqa: SIM905 - a list of forty names reads better as text
 )
 _EXTERNAL_TYPES = frozenset({"Text", "Number", "Email", "AutoNumber"})
 _UNIQUE_TYPES = frozenset({"Text", "Number", "Email"})
@@ -33,13 +35,13 @@ def custom_field(schema: Schema, owner: ObjectType, element: Element) -> Field:
         )
     label = _need(element, "label")
     kind = _need(element, "type")
-    if text(element, "formula"):
-        raise Problem("Formula fields are not supported by this org")
     build = _BUILDERS.get(kind)
     if build is None:
         raise Problem(f"'{kind}' is not a valid value for the enum 'FieldType' that this org supports")
     _check_keys(element, kind)
     field = build(schema, owner, element, Field(name, "", label, custom=True))
+    if text(element, "formula"):  # not computed: it answers null
+        field = field.changed(createable=False, updateable=False)
     required = flag(element, "required")
     return field.changed(
         external_id=flag(element, "externalId"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ParamSpec
 from xml.etree.ElementTree import Element
 
 from emulators.salesforce.custom_fields import API_NAME, custom_field
@@ -22,16 +23,22 @@ from emulators.salesforce.schema import Schema
 from emulators.salesforce.standard import currency_field, id_fields, system_fields
 
 _TAGS = frozenset(
-    "fullName label pluralLabel gender startsWith description nameField deploymentStatus deploymentDate "
-    "sharingModel externalSharingModel enableActivities enableBulkApi enableChangeDataCapture enableFeeds "
-    "enableHistory enableLicensing enableReports enableSearch enableSharing enableStreamingApi "
-    "allowInChatterGroups actionOverrides compactLayoutAssignment compactLayouts fieldSets fields listViews "
-    "recordTypes searchLayouts sharingReasons webLinks visibility customHelp customHelpPage household "
-    "recordTypeTrackFeedHistory recordTypeTrackHistory businessProcesses indexes historyRetentionPolicy".split()
+    """
+    fullName label pluralLabel gender startsWith description nameField deploymentStatus
+    deploymentDate sharingModel externalSharingModel enableActivities enableBulkApi
+    enableChangeDataCapture enableFeeds enableHistory enableLicensing enableReports enableSearch
+    enableSharing enableStreamingApi allowInChatterGroups actionOverrides compactLayoutAssignment
+    compactLayouts fieldSets fields listViews recordTypes searchLayouts sharingReasons webLinks
+    visibility customHelp customHelpPage household recordTypeTrackFeedHistory recordTypeTrackHistory
+    businessProcesses indexes historyRetentionPolicy
+    """.split()  # noqa: SIM905 - a list of forty names reads better as text
 )
 _SHARING = frozenset(
     {"Private", "Read", "ReadWrite", "ControlledByParent", "FullAccess", "ReadWriteTransfer"}
 )
+
+
+P = ParamSpec("P")
 
 
 def apply_objects(schema: Schema, package: Package) -> list[Outcome]:
@@ -41,7 +48,7 @@ def apply_objects(schema: Schema, package: Package) -> list[Outcome]:
     for component in package.of("CustomObject"):
         whole = package.names("CustomObject", component.name, wildcard=component.name.endswith("__c"))
         outcome = Outcome("CustomObject", component.name, component.file)
-        outcome.problem = _try(lambda c=component, o=outcome: _apply_object(schema, c, o))  # type: ignore[misc]  # a loop variable bound by default
+        outcome.problem = _try(_apply_object, schema, component, outcome)
         if whole or outcome.problem:
             outcomes.append(outcome)
         if outcome.problem is None:
@@ -50,15 +57,15 @@ def apply_objects(schema: Schema, package: Package) -> list[Outcome]:
         outcomes += _apply_fields(schema, package, component)
         outcomes += _list_views(component)
     for component in alive:
-        problem = _try(lambda c=component: _check_sharing(schema, c))  # type: ignore[misc]  # a loop variable bound by default
+        problem = _try(_check_sharing, schema, component)
         if problem:
             outcomes.append(Outcome("CustomObject", component.name, component.file, problem))
     return outcomes
 
 
-def _try(work: Callable[[], None]) -> str | None:
+def _try(work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> str | None:
     try:
-        work()
+        work(*args, **kwargs)
     except Problem as problem:
         return str(problem)
     return None
@@ -77,6 +84,18 @@ def _apply_object(schema: Schema, component: Component, outcome: Outcome) -> Non
         )
     if not API_NAME.fullmatch(name):
         raise Problem(f"The name '{name}' is no API name of a custom object")
+    label, plural = _labels(root)
+    made = ObjectType(name, label, plural, known.prefix if known else schema.next_prefix(), custom=True)
+    currency = [currency_field()] if schema.multi_currency else []
+    kept = [field for field in known.fields.values() if field.custom] if known else []
+    for field in [*id_fields(), _name_field(root), *currency, *system_fields(custom=True), *kept]:
+        made.add(field)
+    outcome.created = known is None
+    schema.add(made)
+
+
+def _labels(root: Element) -> tuple[str, str]:
+    """Label and plural, once everything an object must say is there."""
     label, plural = text(root, "label"), text(root, "pluralLabel")
     if not label:
         raise Problem("Must specify a non-empty label for the CustomObject")
@@ -86,19 +105,7 @@ def _apply_object(schema: Schema, component: Component, outcome: Outcome) -> Non
         raise Problem("Required field is missing: deploymentStatus")
     if (text(root, "sharingModel") or "") not in _SHARING:
         raise Problem("Required field is missing: sharingModel")
-    made = ObjectType(name, label, plural, known.prefix if known else schema.next_prefix(), custom=True)
-    for field in id_fields(label):
-        made.add(field)
-    made.add(_name_field(root))
-    if schema.multi_currency:
-        made.add(currency_field())
-    for field in system_fields(custom=True):
-        made.add(field)
-    outcome.created = known is None
-    for field in known.fields.values() if known else ():
-        if field.custom:
-            made.add(field)
-    schema.add(made)
+    return label, plural
 
 
 def _name_field(root: Element) -> Field:
@@ -132,7 +139,7 @@ def _apply_fields(schema: Schema, package: Package, component: Component) -> lis
         if name.lower() in seen:
             outcome.problem = f"Duplicate name: {full_name} is in the package twice"
         else:
-            outcome.problem = _try(lambda e=element, o=outcome: _apply_field(schema, owner, e, o))  # type: ignore[misc]  # a loop variable bound by default
+            outcome.problem = _try(_apply_field, schema, owner, element, outcome)
         seen.add(name.lower())
         outcomes.append(outcome)
     return outcomes
@@ -187,7 +194,7 @@ def apply_around(schema: Schema, package: Package) -> list[Outcome]:
         outcome = Outcome(component.type, component.name, component.file, created=True)
         check = _CHECKS.get(component.type)
         if check is not None:
-            outcome.problem = _try(lambda c=component, k=check: k(schema, c))  # type: ignore[misc]  # a loop variable bound by default
+            outcome.problem = _try(check, schema, component)
         outcomes.append(outcome)
     return outcomes
 

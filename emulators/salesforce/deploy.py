@@ -63,6 +63,7 @@ def deploy(org: Org, data: bytes, check_only: bool = False) -> list[Outcome]:
         org.store.undo_to(*mark)
         return outcomes
     org.schema.objects = trial.objects
+    org.schema_changed = org.clock.now()
     _fill_new_fields(org)
     org.index_fields()
     return outcomes

@@ -91,8 +91,8 @@ def _entry(org: Org, row: Row, pricebook_id: str | None) -> Row | None:
         if entry and pricebook_id and entry["Pricebook2Id"] != pricebook_id:
             raise OrgError(
                 "FIELD_INTEGRITY_EXCEPTION",
-                "field integrity exception: PricebookEntryId (pricebook entry is in a different pricebook than "
-                "the one assigned to the opportunity)",
+                "field integrity exception: PricebookEntryId (pricebook entry is in a different pricebook "
+                "than the one assigned to the opportunity)",
                 ["PricebookEntryId"],
             )
         if entry:

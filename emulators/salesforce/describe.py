@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 
 from emulators.engine.wire import Answer
@@ -25,8 +27,8 @@ _SOAP_TYPES = {
 }
 
 
-def describe_field(field: Field) -> Json:
-    """One entry of `fields`."""
+def describe_field(field: Field, writable: bool = True) -> Json:
+    """One entry of `fields`; `writable`: whether field-level security lets this user write it."""
     filterable = field.filterable
     reference = field.type == "reference"
     return {
@@ -40,7 +42,7 @@ def describe_field(field: Field) -> Json:
         "caseSensitive": field.case_sensitive,
         "compoundFieldName": None,
         "controllerName": None,
-        "createable": field.createable,
+        "createable": field.createable and writable,
         "custom": field.custom,
         "defaultValue": field.default if field.type == "boolean" else None,
         "defaultValueFormula": None,
@@ -88,7 +90,7 @@ def describe_field(field: Field) -> Json:
         "sortable": filterable,
         "type": field.type,
         "unique": field.unique,
-        "updateable": field.updateable,
+        "updateable": field.updateable and writable,
         "writeRequiresMasterRead": False,
     }
 
@@ -186,7 +188,11 @@ def describe_object(schema: Schema, item: ObjectType, access: Access, version: s
         "defaultImplementation": None,
         "extendedBy": None,
         "extendsInterfaces": None,
-        "fields": [describe_field(field) for field in item.fields.values() if access.sees(item, field)],
+        "fields": [
+            describe_field(field, access.edits(item, field))
+            for field in item.fields.values()
+            if access.sees(item, field)
+        ],
         "implementedBy": None,
         "implementsInterfaces": None,
         "listviewable": None,
@@ -209,16 +215,27 @@ def visible_object(api: Api, ask: Ask, name: str) -> ObjectType:
     return item
 
 
+def _dated(api: Api, ask: Ask, body: Json) -> Answer:
+    """The body with the schema's date and tag; 304 for a client that has seen this schema."""
+    changed = api.org.schema_changed.replace(microsecond=0)
+    tag = hashlib.sha256(f"{changed.isoformat()}{'/'.join(ask.path)}".encode()).hexdigest()[:8]
+    headers = {"ETag": f'"{tag}"', "Last-Modified": format_datetime(changed, usegmt=True)}
+    since = ask.headers.get("if-modified-since")
+    if since and parsedate_to_datetime(since) >= changed:
+        return Answer(304, None, headers)
+    return Answer(200, body, headers)
+
+
 def global_describe(api: Api, ask: Ask) -> Answer:
     access = api.access(ask)
     seen = [item for item in api.org.schema.objects.values() if access.sees_object(item)]
     listed = [_traits(item, access) | {"urls": _urls(item, ask.version, full=False)} for item in seen]
-    return Answer(200, {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": listed})
+    return _dated(api, ask, {"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": listed})
 
 
 def object_describe(api: Api, ask: Ask) -> Answer:
     item = visible_object(api, ask, ask.path[1])
-    return Answer(200, describe_object(api.org.schema, item, api.access(ask), ask.version))
+    return _dated(api, ask, describe_object(api.org.schema, item, api.access(ask), ask.version))
 
 
 def object_basic(api: Api, ask: Ask) -> Answer:

@@ -39,8 +39,8 @@ def entity_is_deleted() -> OrgError:
 def not_writable(names: Sequence[str]) -> OrgError:
     return OrgError(
         "INVALID_FIELD_FOR_INSERT_UPDATE",
-        f"Unable to create/update fields: {', '.join(names)}. Please check the security settings of this field "
-        "and verify that it is read/write for your profile or permission set.",
+        f"Unable to create/update fields: {', '.join(names)}. Please check the security settings of this "
+        "field and verify that it is read/write for your profile or permission set.",
         names,
     )
 

@@ -50,9 +50,9 @@ class Field:
 
     @property
     def system(self) -> bool:
-        """Whether everyone sees it: ids, audit fields, names and required fields have no field-level security."""
+        """Whether everyone sees it: ids, audit fields, names, required fields have no field security."""
         always = self.type == "id" or self.name_field or (not self.createable and not self.custom)
-        return always or (not self.nillable and self.type != "boolean") or self.cascade
+        return always or (not self.nillable and self.type != "boolean")
 
     @property
     def filterable(self) -> bool:

@@ -141,7 +141,7 @@ def _jwt_bearer(org: Org, form: dict[str, str]) -> str:
 
 
 def _check_expiry(org: Org, claim: object) -> None:
-    """The SDK stamps assertions by the machine's clock, which the emulators' may have left: either will do."""
+    """The SDK stamps by the machine's clock, which the emulators' may have left: either will do."""
     try:
         expires = datetime.fromtimestamp(int(str(claim)), UTC)
     except (ValueError, OverflowError):

@@ -50,7 +50,7 @@ _KEPT_WHEN_EMPTIED = frozenset(
 
 @dataclass
 class ValidationRule:
-    """Refuses a save when its condition (a SOQL WHERE) is true of the new row. `field` names where it shows."""
+    """Refuses a save when its condition (as in a SOQL WHERE) is true of the new row."""
 
     object: str
     when: str
@@ -94,6 +94,7 @@ class Org:
         self.clock = clock
         self.settings = settings
         self.schema = Schema(settings.multi_currency)
+        self.schema_changed = clock.now()
         self.store = Store()
         self.rules: list[ValidationRule] = []
         self.row_faults: list[RowFault] = []
@@ -257,10 +258,10 @@ class Org:
     def check_rules(self, item: ObjectType, row: Row) -> None:
         """Raise FIELD_CUSTOM_VALIDATION_EXCEPTION for the first active rule that is true of the row."""
         for rule in self.rules:
-            if rule.active and rule.object.lower() == item.name.lower():
-                if self.predicate(item, rule.when)(row):
-                    fields = [rule.field] if rule.field else []
-                    raise OrgError("FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message, fields)
+            applies = rule.active and rule.object.lower() == item.name.lower()
+            if applies and self.predicate(item, rule.when)(row):
+                fields = [rule.field] if rule.field else []
+                raise OrgError("FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message, fields)
 
     def check_row_faults(self, item: ObjectType, row: Row) -> None:
         """Raise what a row fault says, by the row's own id or by that of a parent it would lock."""

@@ -139,7 +139,7 @@ def _add(package: Package, name: str, content: bytes) -> None:
         return
     component = Component(kind, file.removesuffix("." + ending), name, root)
     if not _is_named(package, component):
-        message = f"An object '{component.name}' of type {kind} was found in the zip but is not named in package.xml"
+        message = f"{kind} '{component.name}' was found in the zip but is not named in package.xml"
         package.outcomes.append(Outcome(kind, component.name, name, message))
         return
     package.components.append(component)
@@ -162,7 +162,7 @@ def _missing(package: Package) -> Iterator[Outcome]:
             if kind in {"CustomField", "ListView"}:
                 present = _has_part(package, kind, member)
             if not present:
-                message = f"Entity named in package.xml but not found in the zip: an object '{member}' of type {kind}"
+                message = f"{kind} '{member}' was named in package.xml but not found in the zip"
                 yield Outcome(kind, member, "package.xml", message)
 
 

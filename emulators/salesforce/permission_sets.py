@@ -18,10 +18,12 @@ from emulators.salesforce.package import (
 from emulators.salesforce.schema import Schema
 
 _TAGS = frozenset(
-    "fullName label description license hasActivationRequired fieldPermissions objectPermissions tabSettings "
-    "userPermissions applicationVisibilities classAccesses customMetadataTypeAccesses customPermissions "
-    "customSettingAccesses externalCredentialPrincipalAccesses externalDataSourceAccesses flowAccesses "
-    "pageAccesses recordTypeVisibilities".split()
+    """
+    fullName label description license hasActivationRequired fieldPermissions objectPermissions
+    tabSettings userPermissions applicationVisibilities classAccesses customMetadataTypeAccesses
+    customPermissions customSettingAccesses externalCredentialPrincipalAccesses
+    externalDataSourceAccesses flowAccesses pageAccesses recordTypeVisibilities
+    """.split()  # noqa: SIM905 - a list of forty names reads better as text
 )
 _OBJECT_FLAGS = {
     "allowCreate": "PermissionsCreate",
@@ -63,7 +65,7 @@ def _apply(org: Org, schema: Schema, component: Component, outcome: Outcome) -> 
         raise Problem("Required field is missing: label")
     fields = [_field_grant(schema, element) for element in children(root, "fieldPermissions")]
     objects = [_object_grant(schema, element) for element in children(root, "objectPermissions")]
-    _check_parents(schema, {name: grants for name, grants in objects})
+    _check_parents(schema, dict(objects))
     found = [r for r in org.store.rows("PermissionSet").values() if r["Name"] == component.name]
     live = [row for row in found if not row["IsDeleted"]]
     outcome.created = not live
@@ -94,7 +96,7 @@ def _field_grant(schema: Schema, element: Element) -> tuple[str, bool, bool]:
     field = owner.field(name) if owner else None
     if owner is None or field is None:
         raise Problem(f"In field: field - no CustomField named {wanted} found")
-    if field.system:
+    if field.system and field.type != "address":  # an address is granted as a whole
         raise Problem(f"You cannot deploy to a required field: {wanted}")
     readable, editable = flag(element, "readable"), flag(element, "editable")
     if editable and not readable:

@@ -14,7 +14,7 @@ from emulators.salesforce.writes import Writer
 
 
 def delete(writer: Writer, item: ObjectType, record_id: str) -> None:
-    """Move a record and what hangs on it to the recycle bin; raises NOT_FOUND, ENTITY_IS_DELETED, DELETE_FAILED."""
+    """Bin a record and what hangs on it; raises NOT_FOUND, ENTITY_IS_DELETED, DELETE_FAILED."""
     row = writer.existing(item, record_id)
     if not writer.access.may("delete", item) or not (item.deletable or writer.raw):
         raise OrgError("INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", [])
@@ -61,7 +61,7 @@ def _delete(org: Org, item: ObjectType, row: Row, changes: Row) -> None:
             if not (org.store.get(child.name, pointing["Id"]) or {}).get("IsDeleted"):
                 _delete(org, child, pointing, {})
         elif field.restrict_delete:
-            message = f"Your attempt to delete {row['Id']} could not be completed because some {child.plural} need it"
+            message = f"Your attempt to delete {row['Id']} could not be completed: {child.plural} need it"
             raise OrgError("DELETE_FAILED", message, [])
         elif field.child_relationship or field.custom:
             current = org.store.get(child.name, pointing["Id"]) or pointing
@@ -77,8 +77,8 @@ def _mark(org: Org, item: ObjectType, row: Row, changes: Row) -> None:
 
 
 def merge(org: Org, master_id: str, loser_ids: Sequence[str]) -> None:
-    """Merge accounts or contacts as a person does: the losers' records move to the master, the losers go to the
-    recycle bin with `MasterRecordId` set. Raises OrgError for records that cannot be merged."""
+    """Merge accounts or contacts as a person does: the losers' records move to the master, the losers go to
+    the recycle bin with `MasterRecordId` set. Raises OrgError for records that cannot be merged."""
     found = org.row_by_id(long_id(master_id))
     if found is None or not found[0].mergeable:
         raise OrgError("INVALID_CROSS_REFERENCE_KEY", "the master is not a record that can be merged", [])

@@ -21,9 +21,9 @@ def seed(org: Org, body: Json) -> Json:
 
     body: `{"records": [{"type": "Account", "ref": "acme", "Name": …}, {"type": "Opportunity", "AccountId":
     "@acme", …}], "raw": false}`. In reference fields `@name` stands for an earlier `ref`, or for one of
-    `@standard_pricebook`, `@integration_user`, `@admin_user`. Every field is open whatever the integration user
-    may see. `raw` (of a record or of all) skips required fields, lengths, rules and locks, and may set what the
-    org derives or stamps (Amount, CreatedDate, SystemModstamp…). Raises OrgError naming the record.
+    `@standard_pricebook`, `@integration_user`, `@admin_user`. Every field is open, whatever the integration
+    user may see. `raw` (of a record or of all) skips required fields, lengths, rules and locks, and may set
+    what the org derives or stamps (Amount, CreatedDate, SystemModstamp…). Raises OrgError naming the record.
     """
     refs = {
         "standard_pricebook": org.standard_pricebook_id,

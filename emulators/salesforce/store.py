@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 
 class Store:
-    """Rows by object name and id. Rows are replaced, never changed in place, so that undo keeps the old one."""
+    """Rows by object name and id. Rows are replaced, never changed in place: undo keeps the old one."""
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[str, Row]] = {}

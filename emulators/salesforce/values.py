@@ -1,10 +1,11 @@
 """Values on their way in: what JSON may say for each type of field, and how the org refuses the rest.
 
-Kept in rows as: text and ids as str, numbers as Decimal (int for whole-number fields), booleans as bool, dates
-as `YYYY-MM-DD`, date-times as `YYYY-MM-DDTHH:MM:SS.000+0000` in UTC. Both compare in time order as text.
+Kept in rows as: text and ids as str, numbers as Decimal (int for whole-number fields), booleans as bool,
+dates as `YYYY-MM-DD`, date-times as `YYYY-MM-DDTHH:MM:SS.000+0000` in UTC. Both sort by time as text.
 """
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
@@ -32,8 +33,8 @@ def _unreadable(field: Field, value: object) -> OrgError:
     kind_name = kind.get(type(value), "VALUE_STRING" if isinstance(value, str) else "START_OBJECT")
     return OrgError(
         "JSON_PARSER_ERROR",
-        f"Cannot deserialize instance of {field.type} from {kind_name} value {value} or request may be missing "
-        "a required field at [line:1, column:1]",
+        f"Cannot deserialize instance of {field.type} from {kind_name} value {value} or request may be "
+        "missing a required field at [line:1, column:1]",
     )
 
 
@@ -47,20 +48,14 @@ def read_json(field: Field, value: object) -> Value:
     """The value as rows keep it; raises JSON_PARSER_ERROR for a wrong type, as the org's JSON reader does."""
     if value is None or value == "":
         return None
-    if field.type == "boolean":
-        return _boolean(field, value)
-    if field.type in NUMBER_TYPES:
-        return _number(field, value)
-    if field.type in {"date", "datetime"}:
-        return _moment(field, value)
+    read = _READERS.get(field.type, _text)
+    return read(field, value)
+
+
+def _text(field: Field, value: object) -> str | None:
     if isinstance(value, bool | dict | list):
         raise _unreadable(field, value)
-    text = str(value)
-    if field.type in {"reference", "id"}:
-        return _reference(field, text)
-    if field.type == "textarea":
-        return text
-    return text.strip() or None
+    return str(value) if field.type == "textarea" else str(value).strip() or None
 
 
 def _boolean(field: Field, value: object) -> bool:
@@ -103,10 +98,21 @@ def _moment(field: Field, value: object) -> str:
         raise _unreadable(field, value) from None
 
 
-def _reference(field: Field, text: str) -> str:
+def _reference(field: Field, value: object) -> str:
+    text = str(value)
     if not is_id(text):
         raise OrgError("MALFORMED_ID", f"{field.label}: id value of incorrect type: {text}", [field.name])
     return long_id(text)
+
+
+_READERS: dict[str, Callable[[Field, object], Value]] = {
+    "boolean": _boolean,
+    "date": _moment,
+    "datetime": _moment,
+    "reference": _reference,
+    "id": _reference,
+    **dict.fromkeys(NUMBER_TYPES, _number),
+}
 
 
 def check_value(field: Field, value: Value) -> None:

@@ -59,7 +59,10 @@ class Writer:
             raise unknown_column(shown, target.name)
         found = self.org.store.find(target.name, field.name, str(pairs[0][1]))
         if len(found) != 1:
-            message = f"Foreign key external ID: {pairs[0][1]} not found for field {field.name} in entity {target.name}"
+            message = (
+                f"Foreign key external ID: {pairs[0][1]} not found for field {field.name} "
+                f"in entity {target.name}"
+            )
             raise OrgError("INVALID_FIELD", message, [])
         return str(found[0]["Id"])
 
@@ -203,7 +206,8 @@ class Writer:
             for other in self.org.store.find(item.name, name, str(value)):
                 same = str(other[name]) == str(value) or not field.case_sensitive
                 if other["Id"] != row.get("Id") and same:
-                    message = f"duplicate value found: {name} duplicates value on record with id: {other['Id'][:15]}"
+                    shown = other["Id"][:15]
+                    message = f"duplicate value found: {name} duplicates value on record with id: {shown}"
                     raise OrgError("DUPLICATE_VALUE", message, [])
 
     def _number(self, item: ObjectType, row: Row) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from simple_salesforce import Salesforce
+from simple_salesforce.api import Salesforce
 
 from emulators.salesforce.settings import CLIENT_ID, CLIENT_SECRET
 
@@ -22,7 +22,7 @@ class RoutingAdapter(HTTPAdapter):
         super().__init__()
         self.base = urlsplit(base_url)
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:  # type: ignore[override]  # the many options pass through
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         parts = urlsplit(request.url or "")
         request.headers["Host"] = str(parts.netloc)
         request.url = str(urlunsplit((self.base.scheme, self.base.netloc, *parts[2:])))

@@ -1,1 +1,1 @@
-"""SOQL: text → tree (`parser`), tree → rows (`execute`). What it does not know it refuses, it never guesses."""
+"""SOQL: text → tree (`parser`), tree → rows (`execute`). What it does not know it refuses."""

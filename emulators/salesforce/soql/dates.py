@@ -56,10 +56,8 @@ def span(name: str, count: int, today: date) -> Span:
     single = {"today": 0, "yesterday": -1, "tomorrow": 1}
     if name in single:
         return _day(today, single[name]), _day(today, single[name] + 1)
-    if name == "last_90_days":
-        return span("last_n_days", 90, today)
-    if name == "next_90_days":
-        return span("next_n_days", 90, today)
+    if name in {"last_90_days", "next_90_days"}:
+        return span(f"{name[:4]}_n_days", 90, today)
     words = name.split("_")
     if words[0] == "n":
         start = _UNITS[words[1].rstrip("s")]
@@ -67,7 +65,6 @@ def span(name: str, count: int, today: date) -> Span:
     start = _UNITS[words[-1].rstrip("s")]
     if words[1] != "n":
         return start(today, _STEPS[words[0]]), start(today, _STEPS[words[0]] + 1)
-    if words[0] == "next":
-        return start(today, 1), start(today, count + 1)
     includes_today = 1 if words[2] == "days" else 0
-    return start(today, -count), start(today, includes_today)
+    following = (start(today, 1), start(today, count + 1))
+    return following if words[0] == "next" else (start(today, -count), start(today, includes_today))

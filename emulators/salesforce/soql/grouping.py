@@ -87,14 +87,17 @@ def _column(query: Query, chosen: object, keys: list[Column], resolve: Resolve) 
         raise OrgError("MALFORMED_QUERY", "unexpected expression")
     for key in keys:
         if _same_path(key, chosen):
-            read = key.read
-            return Column(key.path, key.field, lambda group: read(group["first"]))
+            return Column(key.path, key.field, _of_first(key.read))
     by_alias = _aliased(query, chosen)
     if by_alias is not None:
         return _column(query, by_alias, keys, resolve)
     column = resolve(chosen)
     message = f"Field must be grouped or aggregated: {'.'.join(column.path)}"
     raise mistake(query.text, chosen.pos, message)
+
+
+def _of_first(read: Callable[[Row], Any]) -> Callable[[Group], Any]:
+    return lambda group: read(group["first"])
 
 
 def _same_path(key: Column, chosen: Name) -> bool:

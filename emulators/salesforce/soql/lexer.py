@@ -36,7 +36,7 @@ def locate(text: str, pos: int) -> str:
     row = text.count("\n", 0, pos) + 1
     column = pos - (text.rfind("\n", 0, pos) + 1) + 1
     start = max(text.rfind("\n", 0, pos) + 1, pos - _CONTEXT)
-    shown = text[start : pos + _CONTEXT].split("\n")[0]
+    shown = text[start : pos + _CONTEXT].split("\n", maxsplit=1)[0]
     return f"\n{shown}\n{' ' * (pos - start)}^\nERROR at Row:{row}:Column:{column}\n"
 
 

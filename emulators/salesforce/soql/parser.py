@@ -1,5 +1,6 @@
 """Recursive descent over SOQL's grammar; everything outside it is MALFORMED_QUERY."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from emulators.salesforce.errors import OrgError
@@ -234,12 +235,14 @@ class _Parser:
         return made
 
     def _literal(self, token: Token) -> Constant | None:
-        if token.kind == "string":
-            return Constant("string", unquote(self.text, token), token.pos)
-        if token.kind == "number":
-            return Constant("number", Decimal(token.text), token.pos)
-        if token.kind in {"date", "datetime"}:
-            return Constant(token.kind, token.text, token.pos)
+        plain: dict[str, Callable[[], object]] = {
+            "string": lambda: unquote(self.text, token),
+            "number": lambda: Decimal(token.text),
+            "date": lambda: token.text,
+            "datetime": lambda: token.text,
+        }
+        if token.kind in plain:
+            return Constant(token.kind, plain[token.kind](), token.pos)
         if token.kind == "range":
             word, _, count = token.text.lower().partition(":")
             return Constant("range", word, token.pos, int(count)) if word in COUNTED_RANGES else None

@@ -50,7 +50,7 @@ def parse_field(line: str, read_only: bool) -> Field:
         createable=not closed and "updateonly" not in flags,
         updateable=not closed and "createonly" not in flags,
         nillable="required" not in flags and base != "boolean",
-        defaulted="default" in flags or base == "boolean" or base == "autonumber",
+        defaulted="default" in flags or base in {"boolean", "autonumber"},
         cascade="cascade" in flags,
         name_field="name" in flags,
         id_lookup="idlookup" in flags or base == "autonumber",
@@ -60,26 +60,27 @@ def parse_field(line: str, read_only: bool) -> Field:
 
 def _by_type(base: str, argument: str, extra: str) -> dict[str, object]:
     """What a type's argument and the extra column say."""
+    made: dict[str, object] = {}
     if base in {"string", "textarea", "email"} and argument:
-        return {"length": int(argument)}
-    if base == "picklist":
+        made = {"length": int(argument)}
+    elif base == "picklist":
         values = _picklist(extra)
         default = next((item.value for item in values if item.default), None)
-        return {"length": int(argument or 255), "picklist": values, "default": default}
-    if base in {"currency", "double", "percent"}:
+        made = {"length": int(argument or 255), "picklist": values, "default": default}
+    elif base in {"currency", "double", "percent"}:
         precision, scale = _numbers(argument)
-        return {"precision": precision, "scale": scale}
-    if base == "ref":
+        made = {"precision": precision, "scale": scale}
+    elif base == "ref":
         parent, _, child = extra.partition("/")
         targets = tuple(argument.split(","))
-        return {"references": targets, "relationship": parent or None, "child_relationship": child or None}
-    if base == "autonumber":
-        return {"length": 30, "auto_number": argument, "createable": False, "updateable": False}
-    if base == "boolean":
-        return {"default": extra == "true"}
-    if base == "address":
-        return {"compound_of": extra, "createable": False, "updateable": False}
-    return {}
+        made = {"references": targets, "relationship": parent or None, "child_relationship": child or None}
+    elif base == "autonumber":
+        made = {"length": 30, "auto_number": argument, "createable": False, "updateable": False}
+    elif base == "boolean":
+        made = {"default": extra == "true"}
+    elif base == "address":
+        made = {"compound_of": extra, "createable": False, "updateable": False}
+    return made
 
 
 def system_fields(custom: bool = False) -> list[Field]:
@@ -113,9 +114,8 @@ def _user_field(name: str, relationship: str) -> Field:
     )
 
 
-def id_fields(label: str) -> list[Field]:
+def id_fields() -> list[Field]:
     """The record id and the recycle-bin mark."""
-    del label
     closed = {"createable": False, "updateable": False, "nillable": False, "defaulted": True}
     return [
         Field("Id", "id", "Record ID", length=18, id_lookup=True, **closed),  # type: ignore[arg-type]  # bools only
@@ -159,7 +159,7 @@ def standard_objects(multi_currency: bool) -> list[ObjectType]:
             deletable=not closed,
             mergeable="mergeable" in traits,
         )
-        for item in id_fields(new.label):
+        for item in id_fields()[: 1 if "permanent" in traits else 2]:
             new.add(item)
         for line in lines:
             new.add(parse_field(line, closed))
