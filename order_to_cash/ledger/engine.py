@@ -9,6 +9,7 @@ asks which one it is.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -154,8 +155,22 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA synchronous=FULL")
     if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _enter_wal(cursor)
     cursor.close()
+
+
+def _enter_wal(cursor: sqlite3.Cursor) -> None:
+    """Switch a new file to WAL. SQLite's busy timeout does not apply to that (four processes that opened one
+    new file together: "database is locked" at once), so it is tried again here for as long.
+    """
+    pause = threading.Event()
+    for _ in range(BUSY_TIMEOUT_SECONDS * 50 - 1):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            pause.wait(0.02)
+    cursor.execute("PRAGMA journal_mode=WAL")
 
 
 def _begin_sqlite(connection: Connection) -> None:

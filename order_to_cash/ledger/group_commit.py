@@ -50,7 +50,8 @@ class GroupCommit(Generic[T]):
         except BaseException as error:
             for entry in batch:
                 entry.error = error
-            raise
+            if not isinstance(error, Exception):
+                raise
         finally:
             for entry in batch:
                 entry.written = True

@@ -11,7 +11,7 @@ from order_to_cash.ledger.audit import AuditLog
 from order_to_cash.ledger.customers import Customers
 from order_to_cash.ledger.engine import Database
 from order_to_cash.ledger.links import Links
-from order_to_cash.ledger.migrate import check_version, has_tables, migrate
+from order_to_cash.ledger.migrate import check_version, known_revisions, migrate, revision
 from order_to_cash.ledger.obligations import Obligations
 from order_to_cash.ledger.operations import Operations
 from order_to_cash.ledger.quarantine import Quarantine
@@ -63,6 +63,11 @@ class Ledger:
         """
         migrate(self.database)
 
+    def is_current(self) -> bool:
+        """Whether `migrate` has nothing to do."""
+        with self.database.read() as connection:
+            return revision(connection) == max(known_revisions())
+
     def bind(self, environment: Environment, stripe_account_id: str, salesforce_org_id: str) -> None:
         """Say to whom this ledger belongs. The first time stores it; an empty id is stored by a later call.
 
@@ -105,8 +110,9 @@ class Ledger:
         self.close()
 
     def _check_environment(self) -> None:
-        if not has_tables(self.database):
-            return
+        with self.database.read() as connection:
+            if not revision(connection):
+                return
         stored = self.identity()
         if stored is not None and stored.environment != self.environment:
             raise _belongs_elsewhere("environment", stored.environment, self.environment.value)

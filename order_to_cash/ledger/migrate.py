@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, column, inspect, select, table
 
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.ledger.engine import Database
@@ -40,23 +40,22 @@ def check_version(database: Database) -> None:
 
 def refuse_newer(connection: Connection) -> None:
     """Raises ConfigurationError when the ledger's revision is none of ours."""
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return
-    found = set(connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")))  # noqa: S608  # a constant
-    if unknown := found - known_revisions():
+    found = revision(connection)
+    if found and found not in known_revisions():
         raise ConfigurationError(
-            f"The ledger was migrated by a newer version of o2c (revision {', '.join(sorted(unknown))}).",
+            f"The ledger was migrated by a newer version of o2c (revision {found}).",
             code="ledger_newer",
             remedy="Run that version or a later one.",
         )
 
 
+def revision(connection: Connection) -> str:
+    """The revision of the tables; empty before `migrate` ever ran."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return ""
+    return connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE))) or ""
+
+
 def known_revisions() -> set[str]:
     """The revisions this version carries; a file is named ``v<revision>_<what>.py``."""
     return {path.stem.removeprefix("v").partition("_")[0] for path in _MIGRATIONS.glob("versions/v*.py")}
-
-
-def has_tables(database: Database) -> bool:
-    """Whether `migrate` ever ran on this database."""
-    with database.read() as connection:
-        return inspect(connection).has_table(VERSION_TABLE)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, or_, select, update
 
 from order_to_cash.domain.clock import Clock
 from order_to_cash.domain.errors import ClaimLost, IdempotencyMismatch
+from order_to_cash.domain.identity import salesforce_id
 from order_to_cash.domain.money import Money
 from order_to_cash.ledger.claims import (
     Claim,
@@ -63,12 +64,13 @@ class Obligations:
         outlast one outside call with its retries. A run that claims again what it holds itself gets a new
         token, and its older one is dead.
 
-        Raises ClaimedElsewhere while another run's lease lasts.
+        Raises ClaimedElsewhere while another run's lease lasts, RecordRejected for an id that is none.
         """
+        opportunity_id = salesforce_id(opportunity_id)
         with self._database.write() as connection:
             self._database.serialize(connection, f"obligation:{opportunity_id}")
-            rows = self._generations(connection, opportunity_id)
-            latest = rows[-1] if rows else None
+            latest = self._newest(connection, opportunity_id)
+            generation = latest.generation + 1 if latest is not None else 1
             if latest is not None:
                 self._refuse_if_held(latest, run_id)
             undecided = False
@@ -77,18 +79,10 @@ class Obligations:
                 if not undecided:
                     supersede(connection, latest.key)
                     latest = None
+            now = self._clock.now()
             if latest is None or latest.state == ObligationState.SUPERSEDED:
-                fresh = insert(
-                    connection,
-                    self._clock.now(),
-                    opportunity_id,
-                    len(rows) + 1,
-                    account_id,
-                    plan_digest,
-                    amount,
-                )
-                rows, latest = [*rows, fresh], fresh
-            claim = lease(connection, self._clock.now(), latest, run_id, lease_seconds)
+                latest = insert(connection, now, opportunity_id, generation, account_id, plan_digest, amount)
+            claim = lease(connection, now, latest, run_id, lease_seconds)
             strays = stray_drafts(connection, opportunity_id, latest.key)
             return replace(
                 claim, edited=latest.plan_digest != plan_digest, undecided=undecided, strays=strays
@@ -205,14 +199,16 @@ class Obligations:
         return self.latest_many([opportunity_id]).get(opportunity_id)
 
     def latest_many(self, opportunity_ids: Iterable[str]) -> dict[str, Obligation]:
-        """Opportunity id → its newest generation, for those that have one."""
+        """Opportunity id, as given → its newest generation, for those that have one."""
+        given = {salesforce_id(opportunity_id): opportunity_id for opportunity_id in opportunity_ids}
         query = (
             select(OBLIGATION)
-            .where(OBLIGATION.c.opportunity_id.in_(list(opportunity_ids)), OBLIGATION.c.kind == KIND)
+            .where(OBLIGATION.c.opportunity_id.in_(given), OBLIGATION.c.kind == KIND)
             .order_by(OBLIGATION.c.generation)
         )
         with self._database.read() as connection:
-            return {row.opportunity_id: Obligation(**row._mapping) for row in connection.execute(query)}
+            rows = connection.execute(query).all()
+        return {given[row.opportunity_id]: Obligation(**row._mapping) for row in rows}
 
     def unfinished(self, limit: int = 500) -> list[Obligation]:
         """Open and finalized, not closed, and leased by nobody now: what a killed run left. Oldest first."""
@@ -236,14 +232,16 @@ class Obligations:
             row = connection.execute(query).first()
         return Obligation(**row._mapping) if row else None
 
-    def _generations(self, connection: Connection, opportunity_id: str) -> list[Row[Any]]:
+    def _newest(self, connection: Connection, opportunity_id: str) -> Row[Any] | None:
+        """The newest generation, locked; it alone: `discarded` locks an older one while it holds this one."""
         query = (
             select(OBLIGATION)
             .where(OBLIGATION.c.opportunity_id == opportunity_id, OBLIGATION.c.kind == KIND)
-            .order_by(OBLIGATION.c.generation)
+            .order_by(OBLIGATION.c.generation.desc())
+            .limit(1)
             .with_for_update()
         )
-        return list(connection.execute(query))
+        return connection.execute(query).first()
 
     def _refuse_if_held(self, row: Row[Any], run_id: str) -> None:
         now = self._clock.now()

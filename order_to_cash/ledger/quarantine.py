@@ -54,6 +54,7 @@ class Quarantine:
         A reason that one of these records was held for and that is not named any more is resolved.
         """
         with self._database.write() as connection:
+            self._database.serialize(connection, "quarantine")  # batches share records in any order
             named = {(held.record_type, held.record_id, held.code) for held in batch}
             for row in self._open_rows(connection, {held.record_id for held in batch}):
                 if (row.record_type, row.record_id, row.code) not in named:
@@ -107,9 +108,7 @@ class Quarantine:
 
     def _put(self, connection: Connection, batch: Sequence[Held]) -> list[Held]:
         now = self._clock.now()
-        # One order for everyone, so that two batches with the same records cannot deadlock.
-        ordered = sorted(batch, key=lambda held: (held.record_type, held.record_id, held.code))
-        return [held for held in ordered if self._put_one(connection, held, now)]
+        return [held for held in batch if self._put_one(connection, held, now)]
 
     def _put_one(self, connection: Connection, held: Held, now: datetime) -> bool:
         opened = {"times_opened": 1, "opened_at": now, "told_at": None, "resolved_at": None}

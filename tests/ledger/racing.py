@@ -128,7 +128,8 @@ class Racers:
         for number, pipe in enumerate(self._pipes):
             pipe.send((function, (f"run-{number}", *arguments)))
         answers = [pipe.recv() for pipe in self._pipes]
-        assert [error for _, error in answers if error] == []
+        failed = [error for _, error in answers if error]
+        assert not failed, failed
         return [result for result, _ in answers]
 
     def stop(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import traceback
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from order_to_cash.domain.errors import ConfigurationError, Unavailable
-from order_to_cash.domain.records import Environment
+from order_to_cash.domain.records import Environment, StripeCustomer
 from order_to_cash.ledger.ledger import Ledger
 from order_to_cash.ledger.migrate import VERSION_TABLE
 from order_to_cash.ledger.tables import METADATA
@@ -23,7 +24,9 @@ EMULATOR = Environment.EMULATOR
 
 def test_migrations_make_exactly_the_tables(empty_url: str, clock: MovableClock) -> None:
     with Ledger.open(empty_url, clock=clock, environment=EMULATOR) as ledger:
+        assert not ledger.is_current()
         ledger.migrate()
+        assert ledger.is_current()
         ledger.migrate()
         options = {"version_table": VERSION_TABLE, "compare_server_default": True}
         with ledger.database.engine.connect() as connection:
@@ -123,3 +126,14 @@ def test_datetimes_are_aware_utc_on_both(ledger: Ledger) -> None:
     with pytest.raises(Exception, match="timezone-aware"):
         ledger.watermarks.set("other", datetime(2026, 3, 2))  # noqa: DTZ001  # the naive one under test
     assert ledger.watermarks.get("other") is None
+
+
+def test_an_error_shows_no_personal_data(ledger: Ledger) -> None:
+    canary = "canary@person.example"
+    with ledger.database.write() as connection:
+        connection.execute(text("ALTER TABLE ledger_customer RENAME TO ledger_customer_away"))
+    with pytest.raises(Unavailable) as raised:
+        ledger.customers.upsert_many([StripeCustomer(customer_id="cus_1", email=canary, name=canary)])
+    with ledger.database.write() as connection:
+        connection.execute(text("ALTER TABLE ledger_customer_away RENAME TO ledger_customer"))
+    assert canary not in "".join(traceback.format_exception(raised.value))

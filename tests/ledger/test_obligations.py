@@ -171,3 +171,11 @@ def test_what_a_killed_run_left_is_found(ledger: Ledger, clock: MovableClock) ->
     assert latest is not None
     assert latest.key == claim.key
     assert ledger.obligations.get("o2c:invoice:none:1") is None
+
+
+def test_an_id_of_15_characters_is_the_same_deal(ledger: Ledger) -> None:
+    claim = claim_deal(ledger, opportunity_id=OPPORTUNITY[:15])
+    assert claim.opportunity_id == OPPORTUNITY
+    assert set(ledger.obligations.latest_many([OPPORTUNITY[:15]])) == {OPPORTUNITY[:15]}
+    with pytest.raises(ClaimedElsewhere):
+        claim_deal(ledger, "run-2")
