@@ -121,7 +121,7 @@ def _parsed(body: bytes) -> dict[str, Any]:
         except ValueError:
             return {"text": text}
         return value if isinstance(value, dict) else {"items": value}
-    return _form(text) or {"text": text}
+    return _form(text) if "=" in text else {"text": text}
 
 
 def _form(text: str) -> dict[str, Any]:

@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 from order_to_cash.domain.errors import O2CError
+from order_to_cash.domain.records import Environment
+from order_to_cash.gateways.salesforce_gateway import SalesforceGateway, login_with
+from order_to_cash.gateways.slack_gateway import SlackGateway
 from order_to_cash.gateways.stripe_gateway import StripeGateway
 from tests.gateways.conftest import RememberingAudit, World
+from tests.gateways.test_salesforce_wire import service
 
 KEY = "sk_test_CanaryKey4711"
 EMAIL = "canary.person@private.example"
@@ -35,7 +39,9 @@ CUSTOMER = {
     "address": {"line1": STREET, "country": "DE"},
 }
 VENDORS = ("stripe", "httpx", "httpcore", "urllib3", "simple_salesforce", "slack_sdk", "requests")
+SECRET = "CanarySecret4712"
 Make = Callable[..., StripeGateway]
+MakeSalesforce = Callable[..., SalesforceGateway]
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +57,16 @@ def assert_clean(*texts: object) -> None:
             assert canary not in str(text), canary
 
 
-def everything(problem: BaseException) -> str:
-    shown = traceback.TracebackException.from_exception(problem, capture_locals=True)
-    return "".join((str(problem), repr(problem), repr(problem.__dict__), "".join(shown.format())))
+def shown_by(problem: BaseException) -> str:
+    """All that a handler may print of an error, but for locals: a caller's own hold what it passed in."""
+    return "".join(
+        (str(problem), repr(problem), repr(problem.__dict__), *traceback.format_exception(problem))
+    )
+
+
+def frames_of(problem: BaseException) -> str:
+    """The traceback with the locals of every frame, as error trackers collect it."""
+    return "".join(traceback.TracebackException.from_exception(problem, capture_locals=True).format())
 
 
 @pytest.mark.parametrize(
@@ -94,7 +107,7 @@ async def test_stripe_frames_hold_no_secret(stripe_world: World, stripe_gateway:
     stripe_world.service.faults.add(status=400, response={"error": {"message": "no"}})
     with pytest.raises(O2CError) as caught:
         await stripe_gateway(api_key=KEY).list_prices()
-    assert_clean(everything(caught.value))
+    assert_clean(frames_of(caught.value))
 
 
 async def test_stripe_successes_show_nothing(
@@ -105,3 +118,89 @@ async def test_stripe_successes_show_nothing(
     assert len(await gateway.list_customers(email=EMAIL)) == 1
     assert_clean(caplog.text, audit.intents, audit.outcomes, repr(gateway), repr(gateway.__dict__))
     assert audit.intents[0].request["name"] == "Acme"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {},
+        {"status": 400, "response": [{"errorCode": "MALFORMED_QUERY", "message": f"near {EMAIL}"}]},
+        {"status": 500},
+        {"code": "INVALID_SESSION_ID"},
+        {"drop": "after"},
+        {"status": 200, "response": f"<html>{EMAIL}</html>"},
+    ],
+    ids=str,
+)
+def test_salesforce_shows_nothing(
+    salesforce_world: World,
+    salesforce_gateway: MakeSalesforce,
+    audit: RememberingAudit,
+    caplog: pytest.LogCaptureFixture,
+    fault: dict[str, Any],
+) -> None:
+    salesforce_world.service.settings.patch({"client_secret": SECRET})
+    if fault:
+        salesforce_world.service.faults.add(path="/query", **fault)
+    gateway = salesforce_gateway(login=login_with("emulator-client", client_secret=SECRET))
+    soql = f"SELECT Id FROM Contact WHERE Email = '{EMAIL}' AND MailingStreet = '{STREET}'"
+    problem: BaseException | None = None
+    try:
+        gateway.query(soql)
+    except O2CError as error:
+        problem = error
+    assert (problem is None) == (not fault)
+    if problem is not None:
+        assert problem.__context__ is None
+        assert_clean(str(problem), repr(problem), problem.__dict__)
+    (session,) = list(service(salesforce_world).sessions.issued)[-1:]
+    for text in (caplog.text, str(audit.intents), str(audit.outcomes), repr(gateway), repr(gateway.__dict__)):
+        assert_clean(text)
+        assert session not in text
+
+
+def test_salesforce_rows_show_nothing(
+    salesforce_gateway: MakeSalesforce, audit: RememberingAudit, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = salesforce_gateway()
+    row = {"LastName": "Acme billing", "Email": EMAIL, "Phone": PHONE, "MailingStreet": STREET}
+    good, bad = gateway.insert_rows("Contact", [row, {**row, "Email": f"{EMAIL} x"}])
+    assert good.ok
+    gateway.query("SELECT Email, Phone, MailingStreet FROM Contact")
+    assert_clean(caplog.text, audit.intents, audit.outcomes, bad.error, repr(bad))
+
+
+def test_a_refused_login_shows_nothing(
+    salesforce_gateway: MakeSalesforce, audit: RememberingAudit, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = salesforce_gateway(login=login_with("emulator-client", client_secret=SECRET))
+    with pytest.raises(O2CError) as caught:
+        gateway.query("SELECT Id FROM Account")
+    assert_clean(frames_of(caught.value), caplog.text, audit.intents, audit.outcomes)
+
+
+@pytest.mark.parametrize(
+    "fault", [{}, {"status": 503}, {"drop": "before"}, {"code": "invalid_auth"}], ids=str
+)
+def test_slack_shows_nothing(
+    slack_world: World, audit: RememberingAudit, caplog: pytest.LogCaptureFixture, fault: dict[str, Any]
+) -> None:
+    if fault:
+        slack_world.service.faults.add(**fault)
+    gateway = SlackGateway(
+        token=f"xoxb-{SECRET}",
+        environment=Environment.EMULATOR,
+        base_url=slack_world.url,
+        audit=audit,
+        backoff_seconds=0.01,
+    )
+    problem: BaseException | None = None
+    try:
+        gateway.post("#billing", f"Won. Mail {EMAIL}, card {PAN}", key="o2c:win:1")
+    except O2CError as error:
+        problem = error
+    assert (problem is None) == (not fault)
+    if problem is not None:
+        assert_clean(shown_by(problem))
+        assert SECRET not in frames_of(problem)
+    assert_clean(caplog.text, audit.intents, audit.outcomes, repr(gateway), repr(gateway.__dict__))

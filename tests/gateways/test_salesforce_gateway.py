@@ -24,7 +24,8 @@ def test_numbers_are_exact_in_both_directions(salesforce_world: World, salesforc
     given = [Decimal("0.10"), Decimal("123456789012.34")]
     rows = [{"Name": "Deal", **won, "Amount": amount} for amount in given]
     assert all(result.ok for result in gateway.insert_rows("Opportunity", rows))
-    amounts = [row["Amount"] for row in gateway.query("SELECT Amount FROM Opportunity ORDER BY Amount")]
+    found = gateway.query("SELECT Amount FROM Opportunity ORDER BY Amount")
+    amounts = [row["Amount"] for row in found]
     assert amounts == given
     assert not any(isinstance(amount, float) for amount in amounts)
 
