@@ -40,7 +40,7 @@ class Customers:
         with self._database.write() as connection:
             self._database.upsert(connection, CUSTOMER, [rows[key] for key in sorted(rows)], ("customer_id",))
 
-    def candidates(  # one argument for each way to match
+    def candidates(
         self,
         *,
         account_id: str = "",

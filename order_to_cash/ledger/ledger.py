@@ -11,7 +11,7 @@ from order_to_cash.ledger.audit import AuditLog
 from order_to_cash.ledger.customers import Customers
 from order_to_cash.ledger.engine import Database
 from order_to_cash.ledger.links import Links
-from order_to_cash.ledger.migrate import check_version, known_revisions, migrate, revision
+from order_to_cash.ledger.migrate import check_version, has_tables, known_revisions, migrate, revision
 from order_to_cash.ledger.obligations import Obligations
 from order_to_cash.ledger.operations import Operations
 from order_to_cash.ledger.quarantine import Quarantine
@@ -110,9 +110,8 @@ class Ledger:
         self.close()
 
     def _check_environment(self) -> None:
-        with self.database.read() as connection:
-            if not revision(connection):
-                return
+        if not has_tables(self.database):
+            return
         stored = self.identity()
         if stored is not None and stored.environment != self.environment:
             raise _belongs_elsewhere("environment", stored.environment, self.environment.value)

@@ -59,3 +59,9 @@ def revision(connection: Connection) -> str:
 def known_revisions() -> set[str]:
     """The revisions this version carries; a file is named ``v<revision>_<what>.py``."""
     return {path.stem.removeprefix("v").partition("_")[0] for path in _MIGRATIONS.glob("versions/v*.py")}
+
+
+def has_tables(database: Database) -> bool:
+    """Whether `migrate` ever ran on this database. Raises Unavailable."""
+    with database.read() as connection:
+        return bool(revision(connection))

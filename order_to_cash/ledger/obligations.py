@@ -46,7 +46,7 @@ class Obligations:
         self._database = database
         self._clock = clock
 
-    def claim(  # one argument for each fact of the claim; all by name
+    def claim(
         self,
         *,
         opportunity_id: str,
@@ -97,9 +97,7 @@ class Obligations:
         return replace(claim, expires_at=expires)
 
     def release(self, claim: Claim) -> bool:
-        """Give the lease back, so that the next run need not wait for it to expire. False when it was not
-        held.
-        """
+        """Give the lease back, so that the next run need not wait. False when it was not held any more."""
         with self._database.write() as connection:
             statement = (
                 update(OBLIGATION)
