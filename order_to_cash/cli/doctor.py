@@ -12,6 +12,7 @@ from order_to_cash.cli.output import Finding, show_findings
 from order_to_cash.cli.wiring import make_clock, make_home, salesforce_gateway, stripe_gateway
 from order_to_cash.domain.audit import NoAudit
 from order_to_cash.domain.errors import O2CError
+from order_to_cash.domain.records import Environment
 from order_to_cash.settings import Settings, load_settings, unknown_variables
 
 ACTOR = "o2c doctor"
@@ -79,6 +80,14 @@ def check_stripe(settings: Settings) -> Iterator[Finding]:
     """That the key works and has the rights that are needed."""
     account, missing = asyncio.run(_ask_stripe(settings))
     yield Finding(True, "stripe", f"account {account}")
+    real = settings.environment is not Environment.EMULATOR
+    if real and settings.stripe_api_key.get_secret_value().startswith("sk_"):
+        yield Finding(
+            True,
+            "stripe",
+            "the key may do everything",
+            "Better: a restricted key (rk_…) with the rights that .env.example names.",
+        )
     for right in missing:
         yield Finding(
             False, "stripe", f"the key lacks {right}", "Add it to the restricted key in the Dashboard."

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     EXCLUDED_TYPE = "excluded_type"
     CLOSED_BEFORE_GO_LIVE = "closed_before_go_live"
     ALREADY_BILLED = "already_billed"
+    EDITED_AFTER_BILLING = "edited_after_billing"
     NEEDS_SUBSCRIPTION = "needs_subscription"
     ACCOUNT_MISSING = "account_missing"
     CUSTOMER_NAME_MISSING = "customer_name_missing"
@@ -55,6 +56,10 @@ _ADVICE: dict[Reason, _Advice] = {
     ),
     Reason.ALREADY_BILLED: _Advice(
         "Stripe_Invoice_Id__c", "Nothing to do. To bill a change, credit the invoice and win a new deal."
+    ),
+    Reason.EDITED_AFTER_BILLING: _Advice(
+        "Amount",
+        "Compare the deal with its invoice. To bill the difference, credit the invoice and win a new deal.",
     ),
     Reason.NEEDS_SUBSCRIPTION: _Advice(
         "OpportunityLineItems",

@@ -1,0 +1,171 @@
+"""A won deal becomes a sent Stripe invoice.
+
+Runs: within seconds of a deal being won (`o2c drain`), every hour as a sweep, when someone fills in its form, and
+    from a terminal (`o2c bill`).
+Reads: won Opportunities with Account, lines and primary contact from Salesforce; prices and customers from Stripe;
+    what was begun and done from the ledger.
+Writes: customers and invoices in Stripe; Stripe's ids, address and status on Opportunity and Account; messages in
+    Slack; intents, outcomes, links and quarantine in the ledger.
+Safe to re-run because: each deal is one obligation in the ledger, held by one run at a time; every outside effect's
+    intent is committed before it and looked up before it is repeated; only finalizing makes an invoice visible, and
+    it is done to one id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from prefect import flow, runtime
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from flows.approval import require_approval
+from flows.bill_one_deal import bill_deal, finish_deal
+from flows.judging import Judged, judge_deals
+from order_to_cash.domain.errors import O2CError, RunHeld
+from order_to_cash.domain.records import BillingPlan
+from tasks.announcements import alert_failed_run, alert_unfinished, announce_billed, announce_quarantine
+from tasks.company import Company, company_named
+from tasks.deals import label_of
+from tasks.obligations import Claims, close
+from tasks.outcomes import DealOutcome, DealStatus, RunSummary, problem_of
+from tasks.previews import preview_customer
+from tasks.quarantine import hold, hold_back, let_go
+from tasks.reports import show_plan, show_summary
+from tasks.write_back import write_back
+
+Way = Callable[[], Awaitable[DealOutcome]]
+
+BATCH = 200  # rows of one sObject Collections call
+DEALS_IN_FLIGHT = 20
+
+
+class Mode(StrEnum):
+    """`plan` shows what would be billed and touches nothing; `apply` bills."""
+
+    PLAN = "plan"
+    APPLY = "apply"
+
+
+def _run_name() -> str:
+    parameters = runtime.flow_run.parameters
+    named = parameters.get("opportunity_ids") or []
+    return f"{parameters.get('mode', Mode.PLAN)} · {f'{len(named)} named' if named else 'all won deals'}"
+
+
+@flow(name="bill-won-deals", flow_run_name=_run_name, persist_result=False)
+async def bill_won_deals(
+    opportunity_ids: list[str] = [],  # noqa: B006 - never mutated; an empty list renders as an empty form field
+    mode: Mode = Mode.PLAN,
+    approved_by: str = "",
+    company: str = "o2c",
+) -> Any:
+    """Bill won deals: customer, invoice, e-mail, write-back, Slack.
+
+    Args:
+        opportunity_ids: Salesforce ids of the deals, 15 or 18 characters. Empty: every won deal without an invoice.
+        mode: plan shows what would be billed and touches nothing; apply bills.
+        approved_by: Who approves a run that is larger than the billing policy allows.
+        company: Name of the blocks with the accounts and the policy.
+    """
+    run_id = str(runtime.flow_run.id)
+    async with company_named(company, run_id) as books:
+        try:
+            summary = await _run(books, opportunity_ids, mode, approved_by, run_id)
+        except RunHeld:
+            raise  # the channel was asked, not alarmed
+        except Exception as error:
+            await alert_failed_run(books, error, run_id)
+            raise
+        if summary.incomplete:
+            await alert_unfinished(books, summary, run_id)
+    state = Failed if summary.incomplete else Completed
+    return state(message=summary.in_words, data=summary)
+
+
+async def _run(
+    company: Company, opportunity_ids: list[str], mode: Mode, approved_by: str, run_id: str
+) -> RunSummary:
+    judged = await judge_deals(company, opportunity_ids)
+    if mode is Mode.PLAN:
+        return await _preview(company, judged)
+    await hold(company, judged.rejected, len(judged.rejected))
+    await let_go(company, [ready.outcome.opportunity_id for ready in judged.ready])
+    await require_approval(company, _plans(judged), approved_by, run_id)
+    outcomes = await _bill_all(company, judged, run_id)
+    await hold_back(company, outcomes)
+    summary = RunSummary((*outcomes, *judged.not_billed))
+    await announce_quarantine(company, summary.outcomes, run_id, len(summary.having(DealStatus.QUARANTINED)))
+    await show_summary(company, summary)
+    return summary
+
+
+async def _preview(company: Company, judged: Judged) -> RunSummary:
+    """The plan as an artifact. Nothing is created, nothing is written to Salesforce, nobody is told."""
+    looked = await asyncio.gather(
+        *(
+            preview_customer(company, ready.outcome, ready.bill_to, label_of(ready.outcome.mapped))
+            for ready in judged.ready
+        )
+    )
+    begun = [outcome for outcome, _ in judged.begun]
+    summary = RunSummary((*begun, *(outcome for outcome, _ in looked), *judged.not_billed))
+    await show_plan([planned for _, planned in looked if planned], summary, company.record_url)
+    return summary
+
+
+async def _bill_all(company: Company, judged: Judged, run_id: str) -> list[DealOutcome]:
+    """All deals of the run in batches that are each billed, written back and announced before the next."""
+    claims = Claims(company)
+    seats = asyncio.Semaphore(DEALS_IN_FLIGHT)
+
+    async def seated(way: Way) -> DealOutcome:
+        async with seats:
+            return await way()
+
+    ways: list[Way] = [
+        partial(finish_deal, company, outcome, owed, run_id, claims) for outcome, owed in judged.begun
+    ]
+    ways += [
+        partial(bill_deal, company, ready.outcome, ready.bill_to, run_id, claims) for ready in judged.ready
+    ]
+    ended: list[DealOutcome] = []
+    async with claims.kept_alive():
+        for start in range(0, len(ways), BATCH):
+            outcomes = await asyncio.gather(*(seated(way) for way in ways[start : start + BATCH]))
+            ended += await _conclude(company, outcomes, claims, run_id)
+    return ended
+
+
+async def _conclude(
+    company: Company, outcomes: Sequence[DealOutcome], claims: Claims, run_id: str
+) -> list[DealOutcome]:
+    """Write back, tell Slack, close: what is billed stays open in the ledger until all three are done."""
+    billed = [outcome for outcome in outcomes if outcome.status is DealStatus.BILLED]
+    others = [outcome for outcome in outcomes if outcome.status is not DealStatus.BILLED]
+    written = await write_back(company, billed, len(billed)) if billed else []
+    announced = await asyncio.gather(*(_announce(company, outcome, run_id) for outcome in written))
+    await close(company, claims, announced)
+    return [*announced, *others]
+
+
+async def _announce(company: Company, outcome: DealOutcome, run_id: str) -> DealOutcome:
+    try:
+        return await announce_billed(company, outcome, run_id, label_of(outcome.mapped))
+    except O2CError as error:
+        return replace(outcome, problems=(*outcome.problems, problem_of(error)))
+
+
+def _plans(judged: Judged) -> list[BillingPlan]:
+    return [ready.outcome.plan for ready in judged.ready if ready.outcome.plan is not None]
+
+
+async def summary_of(state: State[Any]) -> RunSummary | None:
+    """What became of each deal, from the state of a finished run; None when the run broke off before it knew."""
+    result = await state.aresult(raise_on_failure=False)
+    return result if isinstance(result, RunSummary) else None

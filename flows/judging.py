@@ -1,0 +1,124 @@
+"""Which won deals are billed now, which are held, which are not this recipe's business."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from order_to_cash.domain.errors import RecordRejected
+from order_to_cash.domain.judgement import Catalogue
+from order_to_cash.domain.mapping import MappedDeal
+from order_to_cash.domain.records import BillTo, WonDeal
+from order_to_cash.ledger.tables import Obligation
+from tasks.catalogue import read_catalogue, refresh_customers
+from tasks.company import Company
+from tasks.deals import (
+    Rejection,
+    check_expectations,
+    label_of,
+    map_to_records,
+    not_ours,
+    plan_billing,
+    problems_of,
+    read_won_deals,
+)
+from tasks.obligations import read_owed
+from tasks.outcomes import DealOutcome, DealStatus, problem_of
+from tasks.reports import show_expectations
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A planned deal and who is billed."""
+
+    outcome: DealOutcome
+    bill_to: BillTo
+
+
+@dataclass
+class Judged:
+    """All deals of a run, each in exactly one of these lists."""
+
+    ready: list[Ready] = field(default_factory=list)
+    begun: list[tuple[DealOutcome, Obligation]] = field(
+        default_factory=list
+    )  # invoice final, rest to be done
+    rejected: list[Rejection] = field(default_factory=list)
+    skipped: list[DealOutcome] = field(default_factory=list)
+
+    @property
+    def not_billed(self) -> list[DealOutcome]:
+        held = [
+            DealOutcome(rejection.mapped, DealStatus.QUARANTINED, rejection.problems)
+            for rejection in self.rejected
+        ]
+        return [*held, *self.skipped]
+
+
+async def judge_deals(company: Company, opportunity_ids: Sequence[str]) -> Judged:
+    """Read, map, judge and plan the named deals; without names, all that are won and carry no invoice."""
+    owed = await read_owed(company, opportunity_ids)
+    raw, catalogue, _ = await asyncio.gather(
+        read_won_deals(company, opportunity_ids, tuple(owed)),
+        read_catalogue(company),
+        refresh_customers(company),
+    )
+    mapped = await map_to_records(company, raw, len(raw.deals))
+    judged = Judged()
+    judged.begun = _begun(mapped, owed)
+    candidates = _candidates(
+        company, [one for one in mapped if one.opportunity_id not in owed], catalogue, judged
+    )
+    fit = await _expect(company, candidates, catalogue, judged)
+    await asyncio.gather(*(_plan(company, one, catalogue, judged) for one in fit))
+    return judged
+
+
+def _begun(mapped: Sequence[MappedDeal], owed: dict[str, Obligation]) -> list[tuple[DealOutcome, Obligation]]:
+    """What an earlier run left, also where the Opportunity itself is gone by now."""
+    known = {one.opportunity_id: one for one in mapped}
+    return [
+        (DealOutcome(known.get(key, MappedDeal(opportunity_id=key)), DealStatus.UNFINISHED), obligation)
+        for key, obligation in owed.items()
+    ]
+
+
+def _candidates(
+    company: Company, mapped: Sequence[MappedDeal], catalogue: Catalogue, judged: Judged
+) -> list[tuple[MappedDeal, WonDeal]]:
+    candidates = []
+    for one in mapped:
+        if one.deal is None:
+            judged.rejected.append(Rejection(one, one.problems))
+        elif reasons := not_ours(company, one.deal, catalogue):
+            judged.skipped.append(DealOutcome(one, DealStatus.SKIPPED, reasons))
+        else:
+            candidates.append((one, one.deal))
+    return candidates
+
+
+async def _expect(
+    company: Company, candidates: list[tuple[MappedDeal, WonDeal]], catalogue: Catalogue, judged: Judged
+) -> list[tuple[MappedDeal, WonDeal]]:
+    if not candidates:
+        return []
+    report = await check_expectations([deal for _, deal in candidates], catalogue, len(candidates))
+    await show_expectations(company, report)
+    held = set(report.held_ids)
+    for mapped, deal in candidates:
+        if deal.opportunity_id in held:
+            judged.rejected.append(Rejection(mapped, problems_of(report, deal.opportunity_id)))
+    return [(mapped, deal) for mapped, deal in candidates if deal.opportunity_id not in held]
+
+
+async def _plan(
+    company: Company, candidate: tuple[MappedDeal, WonDeal], catalogue: Catalogue, judged: Judged
+) -> None:
+    mapped, deal = candidate
+    try:
+        plan = await plan_billing(company, deal, catalogue, label_of(mapped))
+    except RecordRejected as error:
+        judged.rejected.append(Rejection(mapped, (problem_of(error),)))
+    else:
+        judged.ready.append(Ready(replace(DealOutcome(mapped, DealStatus.PLANNED), plan=plan), deal.account))

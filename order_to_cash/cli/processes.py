@@ -1,0 +1,167 @@
+"""Long-lived children of `o2c up` and `o2c demo`: started in order, watched, restarted, stopped in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from order_to_cash.domain.errors import ConfigurationError
+
+STOP_SECONDS = 10.0
+LONGEST_RESTART_DELAY_SECONDS = 30.0
+HEALTHY_AFTER_SECONDS = 60.0
+
+Say = Callable[[str], None]
+Probe = Callable[[], Awaitable[bool]]
+
+
+@dataclass
+class Child:
+    """One process to keep alive. `ready` answers whether it serves; None means as soon as it runs."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    ready: Probe | None = None
+    ready_seconds: float = 60.0
+
+
+class Supervisor:
+    """Keeps children running. Output of each goes to `<log_directory>/<name>.log`."""
+
+    def __init__(self, log_directory: Path, say: Say) -> None:
+        self._log_directory = log_directory
+        self._say = say
+        self._stopping = asyncio.Event()
+        self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._watchers: list[asyncio.Task[None]] = []
+
+    async def start(self, child: Child) -> None:
+        """Start `child`, wait until it is ready, and watch it from then on.
+
+        Raises ConfigurationError when it ends before it is ready or is not ready in time.
+        """
+        process = await self._spawn(child)
+        await self._wait_until_ready(child, process)
+        self._watchers.append(asyncio.create_task(self._watch(child, process)))
+
+    async def stop(self) -> None:
+        """End all children, the last started first; kill what does not end in time."""
+        self._stopping.set()
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*self._watchers, return_exceptions=True)
+        for _name, process in reversed(list(self._running.items())):
+            await _end(process)
+        self._running.clear()
+
+    def pids(self) -> dict[str, int]:
+        return {name: process.pid for name, process in self._running.items()}
+
+    def log_file(self, name: str) -> Path:
+        return self._log_directory / f"{name}.log"
+
+    async def _spawn(self, child: Child) -> asyncio.subprocess.Process:
+        self._log_directory.mkdir(parents=True, exist_ok=True)
+        with self.log_file(child.name).open("ab") as log:
+            # A session of its own: Ctrl-C in the terminal reaches only us, and we end the children in order.
+            process = await asyncio.create_subprocess_exec(
+                *child.argv,
+                env={**os.environ, **child.env},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._running[child.name] = process
+        return process
+
+    async def _wait_until_ready(self, child: Child, process: asyncio.subprocess.Process) -> None:
+        if child.ready is None:
+            return
+        deadline = asyncio.get_running_loop().time() + child.ready_seconds
+        while not await child.ready():
+            if process.returncode is not None:
+                raise ConfigurationError(
+                    f"{child.name} ended with status {process.returncode} before it was ready.",
+                    code="process_ended",
+                    remedy=f"Read {self.log_file(child.name)}.",
+                )
+            if asyncio.get_running_loop().time() > deadline:
+                raise ConfigurationError(
+                    f"{child.name} was not ready within {child.ready_seconds:.0f} s.",
+                    code="process_not_ready",
+                    remedy=f"Read {self.log_file(child.name)}.",
+                )
+            await asyncio.sleep(0.2)
+
+    async def _watch(self, child: Child, process: asyncio.subprocess.Process) -> None:
+        loop = asyncio.get_running_loop()
+        delay_seconds = 1.0
+        while not self._stopping.is_set():
+            started = loop.time()
+            status = await process.wait()
+            if loop.time() - started > HEALTHY_AFTER_SECONDS:
+                delay_seconds = 1.0
+            self._say(
+                f"{child.name} ended with status {status}; starting it again in {delay_seconds:.0f} s "
+                f"(log: {self.log_file(child.name)})"
+            )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay_seconds)
+                return
+            delay_seconds = min(delay_seconds * 2, LONGEST_RESTART_DELAY_SECONDS)
+            process = await self._spawn(child)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def free_port() -> int:
+    """A port on the loopback address that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def answers(url: str) -> Probe:
+    """A probe that is true once GET `url` answers 200."""
+
+    async def probe() -> bool:
+        import httpx
+
+        try:
+            async with httpx.AsyncClient(timeout=2.0) as client:
+                return (await client.get(url)).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    return probe
+
+
+def o2c_argv(*words: str) -> list[str]:
+    """The command line that runs `o2c` with this interpreter."""
+    return [sys.executable, "-m", "order_to_cash.cli", *words]

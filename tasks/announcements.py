@@ -1,0 +1,132 @@
+"""What Slack is told: each billed deal, one message for what was held, an alert when a run fails. Each once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from order_to_cash.domain.decisions import RunLimit
+from order_to_cash.domain.errors import ClaimedElsewhere, ClaimLost, O2CError, Permanent
+from order_to_cash.domain.identity import digest, notice_key
+from order_to_cash.domain.messages import (
+    Message,
+    billed_message,
+    failed_run_message,
+    held_run_message,
+    quarantine_message,
+)
+from order_to_cash.domain.records import Problem
+from order_to_cash.ledger.intents import Operation
+from tasks.company import Company, Slack
+from tasks.effects import CLOCK_SKEW, Effect, LonePage, StepPage, once
+from tasks.notices import billed_notice, held_notices, run_url
+from tasks.outcomes import DealOutcome, RunSummary
+from tasks.retrying import step
+
+FLOW = "bill-won-deals"
+
+
+@step("win post · {label}")
+async def announce_billed(company: Company, outcome: DealOutcome, run_id: str, label: str) -> DealOutcome:
+    """Tell the channel of one billed deal, once. A channel that refuses is named, and does not hold the deal up."""
+    del label
+    if company.slack is None or outcome.claim is None:
+        return replace(outcome, announced=True)
+    message = billed_message(
+        billed_notice(outcome), salesforce_url=company.record_url, run_url=run_url(run_id)
+    )
+    effect = _post(company.slack, notice_key("billed", outcome.opportunity_id), message, name="announce")
+    try:
+        await once(StepPage(company.ledger.operations, outcome.claim, effect), effect)
+    except Permanent as error:
+        told = Problem(code=error.code, field="Slack", message=error.message, remedy=error.remedy)
+        return replace(outcome, announced=True, problems=(*outcome.problems, told))
+    return replace(outcome, announced=True)
+
+
+@step("tell Slack of {count} held deals")
+async def announce_quarantine(company: Company, held: Sequence[DealOutcome], run_id: str, count: int) -> None:
+    """One message for all deals that are held and whose owners were not told of this content yet."""
+    del count
+    untold = await asyncio.to_thread(company.ledger.quarantine.untold)
+    news = {entry.record_id for entry in untold}
+    notices = held_notices([outcome for outcome in held if outcome.opportunity_id in news])
+    if not notices:
+        return
+    entries = [entry for entry in untold if entry.record_id in {notice.opportunity_id for notice in notices}]
+    message = quarantine_message(notices, salesforce_url=company.record_url, run_url=run_url(run_id))
+    about = digest(
+        sorted([entry.record_id, entry.code, entry.digest, str(entry.times_opened)] for entry in entries)
+    )
+    await _tell(company, notice_key("held", about[:32]), message, run_id)
+    await asyncio.to_thread(company.ledger.quarantine.told, entries)
+
+
+@step("ask Slack for approval")
+async def announce_held(company: Company, limit: RunLimit, about: str, run_id: str) -> None:
+    """Ask whether a large run may go on, once for the same deals."""
+    message = held_run_message(limit, run_url=run_url(run_id))
+    await _tell(company, notice_key("approval", about[:32]), message, run_id)
+
+
+@step("alert")
+async def alert_failed_run(company: Company, error: BaseException, run_id: str) -> None:
+    """Tell the channel that a run failed, and what to do."""
+    known = error if isinstance(error, O2CError) else None
+    message = failed_run_message(
+        FLOW,
+        known.message if known else f"An unexpected {type(error).__name__} ended the run.",
+        remedy=known.remedy
+        if known
+        else "See the run's log. The next run goes on from where this one stood.",
+        ids=known.ids if known else None,
+        run_url=run_url(run_id),
+    )
+    await _tell(company, notice_key("failed", run_id), message, run_id)
+
+
+@step("alert")
+async def alert_unfinished(company: Company, summary: RunSummary, run_id: str) -> None:
+    """Tell the channel that deals of this run are not done, with the first reason."""
+    left = summary.left_over
+    first = next((problem for outcome in left for problem in outcome.problems), None)
+    message = failed_run_message(
+        FLOW,
+        f"{len(left)} of {len(summary.outcomes)} deals are not done ({summary.in_words})."
+        + (f" The first: {first.message}" if first else ""),
+        remedy="Nothing to do yet: the next run goes on from where this one stood."
+        + (f" If it lasts: {first.remedy}" if first else ""),
+        run_url=run_url(run_id),
+    )
+    about = digest(
+        sorted([outcome.opportunity_id, *(one.code for one in outcome.problems)] for outcome in left)
+    )
+    await _tell(company, notice_key("unfinished", about[:32]), message, run_id)
+
+
+async def _tell(company: Company, key: str, message: Message, run_id: str) -> None:
+    """Post once under `key`. What Slack refuses or another run is posting does not end the run."""
+    if company.slack is None:
+        return
+    effect = _post(company.slack, key, message, name=key)
+    try:
+        await once(LonePage(company.ledger.operations, "notice", run_id, effect), effect)
+    except (Permanent, ClaimedElsewhere, ClaimLost):
+        return
+
+
+def _post(slack: Slack, key: str, message: Message, *, name: str) -> Effect[str]:
+    async def make(_key: str) -> str:
+        return await asyncio.to_thread(
+            slack.gateway.post, slack.channel, message.text, message.blocks, key=key
+        )
+
+    async def look_up(operation: Operation) -> str | None:
+        since = operation.intended_at - CLOCK_SKEW
+        return await asyncio.to_thread(slack.gateway.find, slack.channel, key, since)
+
+    async def recall(outcome: dict[str, str]) -> str:
+        return outcome["ts"]
+
+    return Effect(name, {"key": key}, make, look_up, record=lambda ts: {"ts": ts}, recall=recall)

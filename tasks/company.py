@@ -1,0 +1,176 @@
+"""One company's two books and what stands between them: gateways, policy and ledger, opened from its blocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from prefect.blocks.core import Block
+
+from order_to_cash.domain.clock import Clock
+from order_to_cash.domain.errors import ConfigurationError
+from order_to_cash.domain.policy import BillingRules
+from order_to_cash.domain.records import Environment
+from order_to_cash.settings import load_settings
+
+if TYPE_CHECKING:
+    from order_to_cash.gateways.salesforce_gateway import SalesforceGateway
+    from order_to_cash.gateways.slack_gateway import SlackGateway
+    from order_to_cash.gateways.stripe_gateway import StripeGateway
+    from order_to_cash.ledger.ledger import Ledger
+
+SomeBlock = TypeVar("SomeBlock", bound=Block)
+
+
+@dataclass(frozen=True)
+class Slack:
+    """A gateway and the channel that the company's messages go to."""
+
+    gateway: SlackGateway
+    channel: str
+
+
+class Company:
+    """Everything a recipe needs, passed from step to step. Lives on one event loop; `aclose` it there."""
+
+    def __init__(  # noqa: PLR0913 - the parts of a company, all by keyword
+        self,
+        *,
+        name: str,
+        environment: Environment,
+        rules: BillingRules,
+        stripe: StripeGateway,
+        salesforce: SalesforceGateway,
+        slack: Slack | None,
+        ledger: Ledger,
+        clock: Clock,
+        record_url: str,
+    ) -> None:
+        self.name = name
+        self.environment = environment
+        self.rules = rules
+        self.stripe = stripe
+        self.salesforce = salesforce
+        self.slack = slack
+        self.ledger = ledger
+        self.clock = clock
+        self.record_url = record_url  # ends before a Salesforce record's id
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def lock(self, name: str) -> asyncio.Lock:
+        """The lock `name` of this process, for what must not happen twice at once within it."""
+        return self._locks[name]
+
+    async def bind(self) -> None:
+        """Make sure that the ledger belongs to these very accounts (R87). Raises ConfigurationError."""
+        account_id, org_id = await asyncio.gather(
+            self.stripe.account_id(), asyncio.to_thread(self.salesforce.org_id)
+        )
+        await asyncio.to_thread(self.ledger.bind, self.environment, account_id, org_id)
+
+    async def aclose(self) -> None:
+        await self.stripe.aclose()
+        await asyncio.to_thread(self.salesforce.close)
+        await asyncio.to_thread(self.ledger.close)
+
+
+_kept: dict[str, Company] = {}
+
+
+@asynccontextmanager
+async def kept_open(name: str) -> AsyncIterator[Company]:
+    """The company, open and warm for all runs of this process as long as the block runs."""
+    company = await open_company(name)
+    _kept[name] = company
+    try:
+        yield company
+    finally:
+        del _kept[name]
+        await company.aclose()
+
+
+@asynccontextmanager
+async def company_named(name: str, run_id: str) -> AsyncIterator[Company]:
+    """The company for one run: the one that is kept open, or one opened now. Calls are audited as `run_id`'s."""
+    from order_to_cash.gateways.calls import acting_as
+
+    with acting_as(run_id):
+        if name in _kept:
+            yield _kept[name]
+            return
+        company = await open_company(name)
+        try:
+            yield company
+        finally:
+            await company.aclose()
+
+
+async def open_company(name: str) -> Company:
+    """The company whose blocks are called `name`; `o2c init` makes them.
+
+    Raises ConfigurationError when a block is missing, or when blocks, settings and ledger are of different
+    environments or accounts.
+    """
+    from blocks.billing_policy import BillingPolicy
+    from blocks.salesforce_org import SalesforceOrg
+    from blocks.slack_channel import SlackChannel
+    from blocks.stripe_account import StripeAccount
+    from order_to_cash.gateways.clock import clock_for
+    from order_to_cash.ledger.ledger import Ledger
+
+    settings = load_settings()
+    account, org, policy = await asyncio.gather(
+        _load(StripeAccount, name), _load(SalesforceOrg, name), _load(BillingPolicy, name)
+    )
+    _same_environment(
+        {"settings": settings.environment, "Stripe": account.environment, "Salesforce": org.environment}
+    )
+    channel = await _load(SlackChannel, name)
+    clock = clock_for(settings.environment, account.api_base)
+    ledger = await asyncio.to_thread(
+        Ledger.open, settings.ledger_address, clock=clock, environment=account.environment
+    )
+    company = Company(
+        name=name,
+        environment=account.environment,
+        rules=policy.rules(),
+        stripe=account.get_client(audit=ledger.audit),
+        salesforce=org.get_client(audit=ledger.audit, clock=clock),
+        slack=Slack(channel.get_client(audit=ledger.audit), channel.channel) if channel.enabled else None,
+        ledger=ledger,
+        clock=clock,
+        record_url=f"{org.login_url.rstrip('/')}/",
+    )
+    try:
+        await asyncio.to_thread(ledger.migrate)
+        await company.bind()
+    except BaseException:
+        await company.aclose()
+        raise
+    return company
+
+
+async def _load(block: type[SomeBlock], name: str) -> SomeBlock:
+    try:
+        loaded: SomeBlock = await block.aload(name)
+    except ValueError:
+        raise ConfigurationError(
+            f"Prefect has no {block._block_type_name} block named {name!r}.",
+            code="block_missing",
+            remedy="Run `o2c init` with this Prefect server's address in O2C_PREFECT_API_URL.",
+        ) from None
+    return loaded
+
+
+def _same_environment(parts: dict[str, Environment]) -> None:
+    if len(set(parts.values())) > 1:
+        listed = ", ".join(f"{name}: {environment}" for name, environment in parts.items())
+        raise ConfigurationError(
+            f"Settings and blocks are of different environments ({listed}).",
+            code="environment_mixed",
+            remedy="Run `o2c init` to derive the blocks from the settings again.",
+        )

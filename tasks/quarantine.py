@@ -1,0 +1,55 @@
+"""Deals that are not fit to be billed: held one by one with their reasons, let go when they pass."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from order_to_cash.ledger.quarantine import Held
+from tasks.company import Company
+from tasks.deals import Rejection
+from tasks.outcomes import DealOutcome, DealStatus
+from tasks.retrying import step
+
+RECORD_TYPE = "Opportunity"
+
+
+@step("quarantine {count} deals")
+async def hold(company: Company, rejections: Sequence[Rejection], count: int) -> None:
+    """Write down why each deal is held. Saying the same again changes nothing."""
+    del count
+    batch = [
+        Held(
+            record_type=RECORD_TYPE,
+            record_id=rejection.mapped.opportunity_id,
+            code=problem.code,
+            field=problem.field,
+            message=problem.message,
+            remedy=problem.remedy,
+            owner_id=rejection.mapped.owner_id,
+            digest=rejection.content_digest,
+            system_modstamp=rejection.mapped.system_modstamp,
+        )
+        for rejection in rejections
+        for problem in {problem.code: problem for problem in rejection.problems}.values()
+    ]
+    await asyncio.to_thread(company.ledger.quarantine.put_many, batch)
+
+
+async def hold_back(company: Company, outcomes: Sequence[DealOutcome]) -> None:
+    """Hold what turned out on the way to need a person; let go what had been held and is done now."""
+    held = [
+        Rejection(outcome.mapped, outcome.problems)
+        for outcome in outcomes
+        if outcome.status is DealStatus.QUARANTINED
+        or (outcome.status is DealStatus.BILLED and outcome.problems)
+    ]
+    await let_go(company, [one.opportunity_id for one in outcomes if one.concluded and not one.problems])
+    if held:
+        await hold(company, held, len(held))
+
+
+async def let_go(company: Company, opportunity_ids: Sequence[str]) -> None:
+    """These deals are fit now: close their entries."""
+    if opportunity_ids:
+        await asyncio.to_thread(company.ledger.quarantine.resolve_many, list(opportunity_ids))

@@ -1,0 +1,40 @@
+"""How the tasks of this product are retried: errors say themselves whether another try can help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task, exponential_backoff
+
+from order_to_cash.domain.errors import ClaimedElsewhere, Retryable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# The gateways retry within seconds by themselves; these wait out a longer outage: about 2, 4 and 8 s more.
+RETRIES = 3
+RETRY_DELAY = exponential_backoff(backoff_factor=2)
+RETRY_JITTER_FACTOR = 0.5
+
+
+async def another_try_can_help(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether the failure is of the retryable half of the error tree. A record held by another run is its business."""
+    error = await state.result(raise_on_failure=False)  # type: ignore[misc]  # typed as a plain value, is awaitable in async code
+    return isinstance(error, Retryable) and not isinstance(error, ClaimedElsewhere)
+
+
+def step(run_name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """A task that touches the outside: never cached (the ledger knows what was done), retried when that can help."""
+    return task(
+        task_run_name=run_name,
+        retries=RETRIES,
+        retry_delay_seconds=RETRY_DELAY,
+        retry_jitter_factor=RETRY_JITTER_FACTOR,
+        retry_condition_fn=another_try_can_help,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
