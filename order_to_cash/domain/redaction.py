@@ -38,7 +38,7 @@ _SECRETS = re.compile(
       \b(?:sk|rk|pk|ek)_(?:test|live)_[A-Za-z0-9_]+
     | \bwhsec_[A-Za-z0-9+/=_-]+
     | \bxox[a-z]-[A-Za-z0-9-]+ | \bxapp-[A-Za-z0-9-]+
-    | \b00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]+
+    | \b00D[A-Za-z0-9]{12,15}(?:!|%21)[A-Za-z0-9._]+
     | \beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?
     | \b(?:pi|seti)_[A-Za-z0-9]+_secret_[A-Za-z0-9]+
     | -----BEGIN[ A-Z]*PRIVATE\ KEY-----.*?(?:-----END[ A-Z]*PRIVATE\ KEY-----|\Z)
@@ -51,17 +51,17 @@ _SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s+)(?!\[secret\])[A-Za-z0-9+/=._~-]
 # name=value, "name": "value" and name%5D=value inside longer texts: form bodies, JSON, query strings.
 _NAMED = re.compile(
     r"""(?ix)
-    (?P<head>(?P<name>[a-z][a-z0-9_-]*) (?:\]|%5D)? (?:["']\s*:\s*["'] | \\"\s*:\s*\\" | =))
+    (?P<head>(?:(?<=%)5B)?(?P<name>[a-z][a-z0-9_-]*) (?:\]|%5D)? (?:["']\s*:\s*["'] | \\"\s*:\s*\\" | =))
     (?P<value>(?<==)[^&\s"']+ | (?<=["'])[^"'\\]+)
     """
 )
 _EMAIL_CHAR = r"[^\s@<>\"'(),;:=&/\\|\[\]]"
 _EMAILS = re.compile(rf"{_EMAIL_CHAR}+?(?:@|%40){_EMAIL_CHAR}+\.{_EMAIL_CHAR}+")
 _PHONES = re.compile(
-    r"(?<![\w+.])(?:\+\d[\d\s().-]{6,}\d|\(\d{3}\)\s?\d{3}[-.\s]\d{4}|\d{3}[-.\s]\d{3}[-.\s]\d{4})(?![\w-])"
+    r"(?<![\w+])(?<!\d\.)(?:(?:\+|%2B)\d[\d\s().+-]{6,}\d|\(\d{3}\)\s?\d{3}[-.\s]\d{4}|\d{3}[-.\s]\d{3}[-.\s]\d{4})(?![\w-])"
 )
 # Issuer numbers start with 2 (Mastercard), 3 (Amex, Diners, JCB), 4 (Visa), 5 (Mastercard) or 6 (Discover).
-_CARDS = re.compile(r"(?<![\w.])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\w.])")
+_CARDS = re.compile(r"(?<!\w)(?<!\d\.)[2-6]\d{3}(?:[ +-]?\d){9,15}(?!\w|\.\d)")
 
 
 def redact(value: Any) -> Any:
