@@ -51,7 +51,7 @@ clean: ## Remove .venv and caches; data in .o2c stays
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found: install one, or name it with PYTHON=…" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "$(PYTHON) is older than 3.11: name a newer one with PYTHON=…" >&2; exit 1; }
+		{ echo "$(PYTHON) does not run, or is older than 3.11: name another with PYTHON=…" >&2; exit 1; }
 	@"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python requirements.lock pyproject.toml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tomllib
 import zipfile
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from order_to_cash.cli.doctor import WRITTEN
-from order_to_cash.cli.package import NAMESPACE, Component, SourcePackage
+from order_to_cash.cli.package import NAMESPACE, Component, SourcePackage, source_root
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.policy import FieldNames
 
@@ -202,3 +203,8 @@ def test_a_missing_or_broken_source_is_named(tmp_path: Path) -> None:
     (broken / "Odd__c.field-meta.xml").write_text("<CustomField>")
     with pytest.raises(ConfigurationError, match=r"Odd__c\.field-meta\.xml"):
         SourcePackage(tmp_path).objects()
+
+
+def test_the_source_is_shipped_with_the_program() -> None:
+    project = tomllib.loads((source_root().parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert source_root().name in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
