@@ -54,8 +54,7 @@ class BrokenRow:
 
 
 def seal(database: Database, now: datetime, stale: timedelta) -> Head:
-    """Append to the chain, in batches: rows with an outcome, and those without one that began before `now -
-    stale`.
+    """Append to the chain: rows with an outcome, and those without one that began before `now - stale`.
 
     Within a batch in the order of `seq`. A younger row without outcome is left for later, and holds nothing
     up.
@@ -106,7 +105,10 @@ def row_hash(previous: str, number: int, row: Row[Any]) -> str:
 
 
 def verify(database: Database, expected: Head | None = None) -> BrokenRow | None:
-    """Recompute the chain; the first thing that does not hold, or None. `expected`: a head kept elsewhere."""
+    """Recompute the chain; the first thing that does not hold, or None.
+
+    `expected` is a head that was kept elsewhere. One whose row was pruned meanwhile proves nothing any more.
+    """
     with database.read() as connection:
         anchor = connection.execute(select(ANCHOR)).first()
         if anchor is None:

@@ -50,8 +50,7 @@ class Customers:
         currency: str = "",
         limit: int = 50,
     ) -> list[StripeCustomer]:
-        """Customers that are not deleted and share at least one of these with the record; empty ones match
-        nothing.
+        """Customers, not deleted, that share at least one of these; an empty one matches nothing.
 
         E-mail and domain are compared without case, names by `name_key`. At most `limit` for each
         criterion; of more, those in `currency` or with none yet come first. No customer is left out for its

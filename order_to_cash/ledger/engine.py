@@ -80,9 +80,7 @@ class Database:
                 yield connection
 
     def serialize(self, connection: Connection, name: str) -> None:
-        """Let only one transaction at a time pass for `name`, until it ends. SQLite's writers already
-        queue.
-        """
+        """Let one transaction at a time pass for `name`, until it ends. SQLite's writers queue anyway."""
         if not self.is_sqlite:
             number = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
             connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
@@ -105,9 +103,7 @@ class Database:
         connection.execute(statement, [dict(row) for row in rows])
 
     def close(self) -> None:
-        """Give all connections back. The ledger cannot be used afterwards by anyone who waits for a
-        transaction.
-        """
+        """Give all connections back."""
         self.engine.dispose()
 
 

@@ -20,8 +20,7 @@ from order_to_cash.ledger.watermarks import Watermarks
 
 
 class Ledger:
-    """What the product remembers, on SQLite or PostgreSQL. Thread-safe; every method is one short
-    transaction.
+    """What the product remembers, on SQLite or PostgreSQL. Thread-safe; a method is one transaction.
 
     It holds no secret, and personal data only in `customers`, the mirror that matching needs. It belongs to
     one environment, Stripe account and Salesforce org: `bind` says which, and nothing of another gets in.
@@ -41,8 +40,7 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str, *, clock: Clock, environment: Environment) -> Ledger:
-        """Open the ledger at `url` (``sqlite:///path`` or ``postgresql://…``), as yet perhaps without
-        tables.
+        """Open the ledger at `url` (``sqlite:///path`` or ``postgresql://…``), with or without tables.
 
         Raises ConfigurationError for an address that cannot be a ledger, a ledger of a newer version of
         o2c, or one of another environment; Unavailable when the database does not answer.

@@ -14,8 +14,7 @@ _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def migrate(database: Database) -> None:
-    """Apply the migrations that are missing, all in one transaction. Safe when several processes start at
-    once.
+    """Apply the missing migrations in one transaction. Safe when several processes start at once.
 
     Raises ConfigurationError for a ledger of a newer version, Unavailable when the database does not
     answer.

@@ -148,8 +148,7 @@ class Obligations:
             raise error
 
     def closed_many(self, claims: Sequence[Claim]) -> list[ClaimLost]:
-        """`closed` for a batch, in one transaction; the claims that were lost meanwhile, which nothing
-        changed.
+        """`closed` for a batch, in one transaction; the claims that were lost, which stay as they are.
 
         Raises ValueError, and changes nothing, when one of them is not finalized.
         """

@@ -36,8 +36,7 @@ class Operations(StandaloneOperations):
     def begin(
         self, claim: Claim, step: str, intent: Mapping[str, Any], *, point_of_no_return: bool = False
     ) -> Operation:
-        """Commit the intent of `step`, or learn what became of an earlier one. The claim's lease starts
-        anew.
+        """Commit the intent of `step`, or learn what became of an earlier one. The lease starts anew.
 
         `point_of_no_return` marks the step that may finalize the invoice: while it is begun and not
         refused, no change of the plan starts another generation.
@@ -48,9 +47,7 @@ class Operations(StandaloneOperations):
         return result
 
     def succeed(self, claim: Claim, step: str, outcome: Mapping[str, Any]) -> None:
-        """Commit the outcome of `step`. `customer_id` and `invoice_id` in it become the obligation's as
-        well.
-        """
+        """Commit the outcome. `customer_id` and `invoice_id` in it become the obligation's as well."""
         for error in self.succeed_many(step, [(claim, outcome)]):
             raise error
 

@@ -42,9 +42,7 @@ class Quarantine:
         self._clock = clock
 
     def put(self, held: Held) -> bool:
-        """Hold the record for this reason. True when it is news: first time, content changed, or was
-        resolved.
-        """
+        """Hold the record for this reason. True when that is news: first, changed, or back again."""
         with self._database.write() as connection:
             return bool(self._put(connection, [held]))
 

@@ -49,9 +49,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class LedgerTable(SQLModel, registry=registry(metadata=MetaData(naming_convention=_NAMES))):
-    """Base of the tables, with metadata of its own: no other SQLModel of a process gets into the
-    migrations.
-    """
+    """Base of the tables. Metadata of its own: no other SQLModel gets into the migrations."""
 
 
 class Identity(LedgerTable, table=True):
@@ -94,9 +92,7 @@ class Obligation(LedgerTable, table=True):
 
 
 class OperationRow(LedgerTable, table=True):
-    """One outside effect with a meaning. `key` is what it is called in business terms; the intent comes
-    first.
-    """
+    """One outside effect with a meaning. `key` names it in business terms; the intent comes first."""
 
     __tablename__ = "ledger_operation"
     key: str = Field(primary_key=True)

@@ -25,9 +25,7 @@ class Watermarks:
         return Watermark(**row._mapping) if row else None
 
     def set(self, name: str, modstamp: datetime, record_id: str = "") -> bool:
-        """Move it forward. False, and unchanged, when it stands there already or further: it never goes
-        back.
-        """
+        """Move it forward. False, and unchanged, when it stands there or further: it never goes back."""
         row = Watermark(
             name=name, modstamp=modstamp, record_id=record_id, set_at=self._clock.now()
         ).model_dump()
