@@ -180,3 +180,30 @@ def test_init_stops_with_a_remedy_when_prefect_does_not_answer(
     assert done.exit_code == 1
     assert "ledger          ready" in done.output
     assert "O2C_PREFECT_API_URL" in done.output
+
+
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_server", "vendors")
+def test_once_everything_is_set_up_init_changes_nothing_and_the_doctor_is_content(
+    o2c: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.settings import PREFECT_API_URL
+
+    api_url = PREFECT_API_URL.value()
+    assert api_url
+    monkeypatch.setenv("O2C_PREFECT_API_URL", api_url)
+    monkeypatch.setenv("PREFECT_API_URL", api_url)  # init sets it: this restores it afterwards
+    deploy(o2c, "--assign-integration-user", INTEGRATION_USER)
+
+    first, second = o2c("init"), o2c("init")
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert first.output.count("created") == 4
+    assert second.output.count("unchanged") == 4
+    doctor = o2c("doctor")
+    assert doctor.exit_code == 0, doctor.output
+
+    monkeypatch.setenv("O2C_DAYS_UNTIL_DUE", "7")
+    told = o2c("doctor")
+    assert told.exit_code == 1
+    assert "block billing-policy/o2c differs from the settings in days_until_due" in told.output
+    assert "updated (days_until_due)" in o2c("init").output
