@@ -66,7 +66,9 @@ def _emulator_problems(settings: Settings) -> list[str]:
         )
     for name in ("stripe_api_base", "salesforce_base_url", "slack_base_url"):
         if not is_loopback(getattr(settings, name)):
-            problems.append(f"O2C_{name.upper()} is not on this machine: an emulator's address belongs there.")
+            problems.append(
+                f"O2C_{name.upper()} is not on this machine: an emulator's address belongs there."
+            )
     return problems
 
 
