@@ -141,7 +141,8 @@ def translate_answer(status: int, content: Any, where: str, *, retry_after: floa
         return Unavailable(f"Salesforce answered {status} to {where}.", retry_after_seconds=retry_after)
     if status == 404:
         return RecordGone(f"Salesforce does not know {where}.", remedy="Check the id and the API version.")
-    return Refused(f"Salesforce answered {status} to {where}.", code=f"http_{status}")
+    remedy = "Ask for fewer records at once: the address is too long." if status in {414, 431} else ""
+    return Refused(f"Salesforce answered {status} to {where}.", code=f"http_{status}", remedy=remedy)
 
 
 def unknown_outcome(where: str, cause: str) -> OutcomeUnknown:

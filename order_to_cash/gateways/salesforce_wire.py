@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import NewConnectionError
 
 from order_to_cash.domain.errors import ConfigurationError, O2CError, Unavailable
 from order_to_cash.gateways.calls import CallRecorder, OpenCall
@@ -114,15 +115,13 @@ class SalesforceWire(HTTPAdapter):
             if answer is not None and answer.status_code == 401 and session is not None and not renewed:
                 session, renewed = self._authorize(request, session), True
                 continue
-            if answer is None and sent and not _repeatable(request):
-                raise unknown_outcome(_where(request), cause)
-            delay = self._delay(request, answer, attempts)
+            attempts.effect_possible |= sent and _may_have_worked(request, answer)
+            stuck = attempts.effect_possible and not _repeatable(request)
+            delay = None if stuck else self._delay(request, answer, attempts)
             if delay is not None:
                 self.wait(delay)
-            elif answer is None:
-                raise _unreached(request, cause, sent)
-            elif answer.status_code == 429 or answer.status_code >= 500:
-                raise self._given_up(request, answer)
+            elif answer is None or answer.status_code == 429 or answer.status_code >= 500:
+                raise self._given_up(request, answer, cause, attempts.effect_possible)
             else:
                 return answer
 
@@ -141,7 +140,7 @@ class SalesforceWire(HTTPAdapter):
     def _attempt(
         self, request: requests.PreparedRequest, **options: Any
     ) -> tuple[requests.Response | None, str, bool]:
-        """One try: answer, why there is none, and whether the request may have arrived."""
+        """One try: the answer, what came instead or with it, and whether the request may have arrived."""
         if not (_is_login(request) or _unmetered.get()):
             self._budget.admit(current_lane.get())
         if not self._pacer.acquire_blocking(self._stop):
@@ -170,7 +169,7 @@ class SalesforceWire(HTTPAdapter):
                 body=body,
                 request_id=answer.headers.get("Sforce-Request-Id", ""),
             )
-            return answer, "", True
+            return answer, f"status {answer.status_code}", True
         self._recorder.finish(call, status=None, error=cause)
         return None, cause, sent
 
@@ -200,14 +199,16 @@ class SalesforceWire(HTTPAdapter):
     def _retry_after(self, answer: requests.Response) -> float | None:
         return parse_retry_after(answer.headers.get("Retry-After"), now=self._wall_clock.now)
 
-    def _given_up(self, request: requests.PreparedRequest, answer: requests.Response) -> O2CError:
-        """The error for a call that the server could not take, now with the advice of its headers."""
-        status = answer.status_code
-        if status not in {429, 503} and not _repeatable(request):
-            return unknown_outcome(_where(request), f"status {status}")
-        return translate_answer(
-            status, parsed(answer), _where(request), retry_after=self._retry_after(answer)
-        )
+    def _given_up(
+        self, request: requests.PreparedRequest, answer: requests.Response | None, cause: str, effect: bool
+    ) -> O2CError:
+        """The error for a call that was not served, with the advice of its headers."""
+        if effect:
+            return unknown_outcome(_where(request), cause)
+        if answer is None:
+            return Unavailable(f"Salesforce did not answer {_where(request)} ({cause}).")
+        advice = self._retry_after(answer)
+        return translate_answer(answer.status_code, parsed(answer), _where(request), retry_after=advice)
 
 
 def parsed(answer: requests.Response) -> Any:
@@ -227,6 +228,13 @@ def _repeatable(request: requests.PreparedRequest) -> bool:
     return request.method in _REPEATABLE or _is_login(request)
 
 
+def _may_have_worked(request: requests.PreparedRequest, answer: requests.Response | None) -> bool:
+    """Whether a request that arrived may have changed something although its answer is an error or missing."""
+    if request.method in {"GET", "HEAD"} or _is_login(request):
+        return False
+    return answer is None or (answer.status_code >= 500 and answer.status_code != 503)
+
+
 def _crowded(answer: requests.Response) -> bool:
     """Refused before any effect because too many calls run at this moment."""
     if answer.status_code != 403:
@@ -237,10 +245,10 @@ def _crowded(answer: requests.Response) -> bool:
 
 def _never_sent(problem: Exception) -> bool:
     """Whether the connection was never made: then nothing can have happened."""
-    if isinstance(problem, requests.ConnectTimeout):
+    if isinstance(problem, requests.ConnectTimeout | requests.exceptions.ProxyError):
         return True
-    text = repr(problem)
-    return "NewConnectionError" in text or "NameResolutionError" in text or "ProxyError" in text
+    refused = problem.args[0] if problem.args else None
+    return isinstance(getattr(refused, "reason", None), NewConnectionError)
 
 
 def _body(request: requests.PreparedRequest) -> bytes:
@@ -252,12 +260,6 @@ def _body(request: requests.PreparedRequest) -> bytes:
 
 def _where(request: requests.PreparedRequest) -> str:
     return f"{request.method} {urlsplit(str(request.url)).path}"
-
-
-def _unreached(request: requests.PreparedRequest, cause: str, sent: bool) -> O2CError:
-    if sent and request.method not in {"GET", "HEAD"} and not _is_login(request):
-        return unknown_outcome(_where(request), cause)
-    return Unavailable(f"Salesforce did not answer {_where(request)} ({cause}).")
 
 
 def _closed() -> Unavailable:

@@ -6,7 +6,6 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import stripe
 from pydantic import SecretStr
@@ -18,7 +17,6 @@ from order_to_cash.domain.errors import (
     PermissionMissing,
     RecordGone,
     Refused,
-    Unavailable,
 )
 from order_to_cash.domain.records import Environment, StripeCustomer, StripeInvoice, StripePrice
 from order_to_cash.gateways import stripe_permissions
@@ -34,7 +32,7 @@ from order_to_cash.gateways.stripe_records import (
     price_from,
     reference,
 )
-from order_to_cash.gateways.stripe_wire import StripeWire
+from order_to_cash.gateways.stripe_wire import StripeWire, shielded
 from order_to_cash.gateways.vendor_logs import refuse_stripe_console_log, shut_vendor_logs
 
 T = TypeVar("T")
@@ -174,8 +172,8 @@ class StripeGateway:
         else:
             return invoice_from(raw)
         if type(problem) in {Refused, OutcomeUnknown}:
-            invoice = await self.retrieve_invoice(invoice_id)
-            if invoice.status in {"open", "paid"}:
+            invoice = await self._if_readable(invoice_id)
+            if invoice is not None and invoice.status in {"open", "paid"}:
                 return invoice
         raise problem.with_traceback(None)
 
@@ -225,30 +223,16 @@ class StripeGateway:
         else such as ``invoices: write``. Costs one call a right; a full secret key has all."""
         if self._key_kind == "sk":
             return []
-        missing = []
-        for right in stripe_permissions.NEEDED:
-            try:
-                await self._probe(right)
-            except PermissionMissing as refusal:
-                missing.append(refusal.ids.get("permission") or right.label)
-        return missing
-
-    async def _probe(self, right: stripe_permissions.Right) -> None:
-        if right.access == "read":
-            await _shielded(self._client.raw_request_async, "get", right.path, limit=1)
-            return
-        # Changes nothing, and must not be answered from an earlier probe.
-        key = f"o2c:probe:{uuid4().hex}"
-        try:
-            await _shielded(
-                self._client.raw_request_async, "post", right.path, idempotency_key=key, description="probe"
-            )
-        except PermissionMissing:
-            raise
-        except Refused:
-            return
+        return await stripe_permissions.missing(self._client, shielded)
 
     # Plumbing
+
+    async def _if_readable(self, invoice_id: str) -> StripeInvoice | None:
+        """The invoice, or None: a look-up that fails must not hide what it was to explain."""
+        try:
+            return await self.retrieve_invoice(invoice_id)
+        except O2CError:
+            return None
 
     async def _invoice(self, raw: Mapping[str, Any]) -> StripeInvoice:
         if not has_more_lines(raw):
@@ -280,19 +264,8 @@ class StripeGateway:
         return await self._call(method, *args, params=dict(params), options={"idempotency_key": key})
 
     async def _call(self, method: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        plain: dict[str, Any] = (await _shielded(method, *args, **kwargs)).to_dict()
+        plain: dict[str, Any] = (await shielded(method, *args, **kwargs)).to_dict()
         return plain
-
-
-async def _shielded(method: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
-    """Call the SDK. Errors leave without the SDK's frames: their locals hold headers and bodies."""
-    try:
-        return await method(*args, **kwargs)
-    except O2CError as error:
-        problem: Exception = error
-    except stripe.StripeError as error:
-        problem = Unavailable(f"Stripe's answer could not be read ({type(error).__name__}).")
-    raise problem.with_traceback(None)
 
 
 def _since(moment: datetime | None) -> dict[str, Any]:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+from uuid import uuid4
+
+import stripe
+
+from order_to_cash.domain.errors import PermissionMissing, Refused
 
 
 @dataclass(frozen=True)
@@ -30,3 +36,30 @@ NEEDED: tuple[Right, ...] = (
     Right("products", "read", "/v1/products"),
     Right("events", "read", "/v1/events"),
 )
+
+Shield = Callable[..., Awaitable[Any]]
+
+
+async def missing(client: stripe.StripeClient, shield: Shield) -> list[str]:
+    """Stripe's names of the rights that `client`'s key lacks, or their labels where the refusal names none."""
+    lacking = []
+    for right in NEEDED:
+        try:
+            await _probe(client, shield, right)
+        except PermissionMissing as refusal:
+            lacking.append(refusal.ids.get("permission") or right.label)
+    return lacking
+
+
+async def _probe(client: stripe.StripeClient, shield: Shield, right: Right) -> None:
+    if right.access == "read":
+        await shield(client.raw_request_async, "get", right.path, limit=1)
+        return
+    # Random, because the answer must not be that of an earlier probe.
+    key = f"o2c:probe:{uuid4().hex}"
+    try:
+        await shield(client.raw_request_async, "post", right.path, idempotency_key=key, description="probe")
+    except PermissionMissing:
+        raise
+    except Refused:
+        return

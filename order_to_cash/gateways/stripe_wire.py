@@ -12,7 +12,7 @@ import json
 import random
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,7 @@ import httpx
 import stripe
 from pydantic import SecretStr
 
-from order_to_cash.domain.errors import ConfigurationError
+from order_to_cash.domain.errors import ConfigurationError, O2CError, Unavailable
 from order_to_cash.domain.records import Environment
 from order_to_cash.gateways.calls import CallRecorder
 from order_to_cash.gateways.clock import SystemClock
@@ -188,6 +188,17 @@ class StripeWire(stripe.HTTPXClient):
     async def close_async(self) -> None:
         await self._client_async.aclose()
         self._scribe.shutdown(wait=True)
+
+
+async def shielded(method: Callable[..., Awaitable[T]], *args: Any, **kwargs: Any) -> T:
+    """Call the SDK. Errors leave without the SDK's frames: their locals hold headers and bodies."""
+    try:
+        return await method(*args, **kwargs)
+    except O2CError as error:
+        problem: Exception = error
+    except stripe.StripeError as error:
+        problem = Unavailable(f"Stripe's answer could not be read ({type(error).__name__}).")
+    raise problem.with_traceback(None)
 
 
 def _may_have_worked(method: str, answer: _Answer) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from emulators.engine.service import Service
 from emulators.run import make_services, running
+from emulators.salesforce.service import SalesforceService
 from order_to_cash.domain.audit import CallIntent, CallOutcome
 from order_to_cash.domain.records import Environment
 from order_to_cash.gateways.retry import RetryPolicy
@@ -51,6 +52,23 @@ class World:
         while any(entry.in_flight for entry in self.service.journal.entries):
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+def org_of(world: World) -> SalesforceService:
+    """The Salesforce emulator behind `world`."""
+    assert isinstance(world.service, SalesforceService)
+    return world.service
+
+
+def account(world: World, name: str = "Acme") -> str:
+    """The id of a new account in the emulated org."""
+    return org_of(world).org.insert("Account", {"Name": name})
+
+
+def calls(world: World, path: str) -> int:
+    """How many requests to `path` (a regular expression) have arrived."""
+    world.settle()
+    return len(world.service.journal.select(path=path))
 
 
 def _serve(name: str) -> Iterator[World]:

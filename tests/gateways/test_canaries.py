@@ -14,8 +14,7 @@ from order_to_cash.domain.records import Environment
 from order_to_cash.gateways.salesforce_gateway import SalesforceGateway, login_with
 from order_to_cash.gateways.slack_gateway import SlackGateway
 from order_to_cash.gateways.stripe_gateway import StripeGateway
-from tests.gateways.conftest import RememberingAudit, World
-from tests.gateways.test_salesforce_wire import service
+from tests.gateways.conftest import RememberingAudit, World, org_of
 
 KEY = "sk_test_CanaryKey4711"
 EMAIL = "canary.person@private.example"
@@ -153,7 +152,7 @@ def test_salesforce_shows_nothing(
     if problem is not None:
         assert problem.__context__ is None
         assert_clean(str(problem), repr(problem), problem.__dict__)
-    (session,) = list(service(salesforce_world).sessions.issued)[-1:]
+    (session,) = list(org_of(salesforce_world).sessions.issued)[-1:]
     for text in (caplog.text, str(audit.intents), str(audit.outcomes), repr(gateway), repr(gateway.__dict__)):
         assert_clean(text)
         assert session not in text

@@ -12,8 +12,7 @@ from order_to_cash.cli.package import SourcePackage
 from order_to_cash.domain.errors import ConfigurationError, FieldRefused, RecordGone
 from order_to_cash.domain.records import Environment
 from order_to_cash.gateways.salesforce_gateway import SalesforceGateway
-from tests.gateways.conftest import World
-from tests.gateways.test_salesforce_wire import account, service
+from tests.gateways.conftest import World, account, org_of
 
 Make = Callable[..., SalesforceGateway]
 
@@ -31,7 +30,7 @@ def test_numbers_are_exact_in_both_directions(salesforce_world: World, salesforc
 
 
 def test_rows_are_plain_at_every_depth(salesforce_world: World, salesforce_gateway: Make) -> None:
-    org = service(salesforce_world).org
+    org = org_of(salesforce_world).org
     account_id = org.insert("Account", {"Name": "Acme", "OwnerId": org.user_id})
     org.insert("Contact", {"LastName": "Smith", "AccountId": account_id})
     rows = salesforce_gateway().query(
@@ -98,7 +97,7 @@ def test_the_package_is_checked_then_deployed_then_used(
 def test_upsert_by_external_id(salesforce_world: World, salesforce_gateway: Make) -> None:
     gateway = salesforce_gateway()
     gateway.deploy(SourcePackage().zip_bytes(), check_only=False, sleep=lambda _: None)
-    service(salesforce_world).settings.patch({"field_level_security": False})
+    org_of(salesforce_world).settings.patch({"field_level_security": False})
     rows = [{"Stripe_Customer_Id__c": "cus_1", "Name": "Acme"}]
     (first,) = gateway.upsert_rows("Account", "Stripe_Customer_Id__c", rows)
     (second,) = gateway.upsert_rows("Account", "Stripe_Customer_Id__c", rows)
@@ -154,7 +153,7 @@ def test_the_kind_of_org_must_fit_the_environment(
     edition: str,
     fits: bool,
 ) -> None:
-    (org,) = service(salesforce_world).org.store.rows("Organization").values()
+    (org,) = org_of(salesforce_world).org.store.rows("Organization").values()
     org.update(IsSandbox=sandbox, OrganizationType=edition)
     url = "https://acme.my.salesforce.com"
     gateway = on_a_real_address(salesforce_gateway(environment=environment, login_url=url), salesforce_world)

@@ -75,6 +75,7 @@ async def test_a_finalization_that_never_arrives_is_unknown(
     gateway = stripe_gateway()
     invoice = await draft(gateway)
     stripe_world.service.faults.add(path="/finalize$", drop="before")
+    stripe_world.service.faults.add(method="GET", status=503)  # nor can it be looked up
     with pytest.raises(OutcomeUnknown):
         await gateway.finalize_invoice(invoice.invoice_id, f"{KEY}:finalize")
 
