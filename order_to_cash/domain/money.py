@@ -41,6 +41,7 @@ the last digit of a three-decimal amount is 0. Every other currency: 1."""
 # Twelve digits is the largest amount that the currencies page grants to any currency; three more leave room
 # for totals. It bounds the work that a number such as 1E+999999 could cause.
 _LARGEST_MAGNITUDE = 15
+_MOST_PLACES = 40
 
 
 class CurrencyMixError(ValueError):
@@ -91,7 +92,7 @@ class Money:
         if not isinstance(amount, Decimal):
             raise TypeError("money is made of Decimal, never of float")
         code = currency_code(currency)
-        if not amount.is_finite() or amount.adjusted() > _LARGEST_MAGNITUDE:
+        if not amount.is_finite() or amount.adjusted() > _LARGEST_MAGNITUDE or _endless(amount):
             raise _not_exact(amount, code)
         numerator, denominator = amount.as_integer_ratio()
         minor, rest = divmod(numerator * 10 ** EXPONENTS[code], denominator)
@@ -150,6 +151,11 @@ def sum_money(amounts: list[Money] | tuple[Money, ...], currency: str) -> Money:
     for amount in amounts:
         total += amount
     return total
+
+
+def _endless(amount: Decimal) -> bool:
+    exponent = amount.as_tuple().exponent
+    return isinstance(exponent, int) and exponent < -_MOST_PLACES
 
 
 def _not_exact(amount: Decimal, code: str) -> RecordRejected:
