@@ -64,6 +64,7 @@ class SalesforceService(Service):
         self.settings = settings
         self.sessions = Sessions(self.clock, settings)
         self._requests: deque[datetime] = deque()
+        settings.when_recast(self.reset_data)
         self.org = Org(self.clock, settings)
         self.api = Api(self.org, ROUTES, self)
 

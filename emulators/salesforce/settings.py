@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from emulators.engine.settings import Settings
 
@@ -10,10 +12,14 @@ CLIENT_ID = "emulator-client"
 CLIENT_SECRET = "emulator-secret"
 
 
+CURRENCIES = ("USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "SEK", "INR", "KWD")
+
+
 @dataclass
 class SalesforceSettings(Settings):
-    """`None` means: off. `multi_currency` and `currencies` take effect with the next reset.
+    """`None` means: off. Changing `multi_currency` or `currencies` makes a new, empty org.
 
+    currencies: the first is the corporate one.
     daily_api_limit: calls in any 24 hours before 403 REQUEST_LIMIT_EXCEEDED (100,000: Enterprise Edition).
     api_used: calls that others have made today, counted on top of ours.
     session_lifetime_seconds: how long an access token holds, by the emulators' clock.
@@ -34,7 +40,19 @@ class SalesforceSettings(Settings):
     my_domain: str = "emulator"
     organization_type: str = "Enterprise Edition"
     multi_currency: bool = False
-    currencies: list[str] = field(default_factory=lambda: ["USD", "EUR", "GBP"])
+    currencies: list[str] = field(default_factory=lambda: list(CURRENCIES))
     hidden_fields: list[str] = field(default_factory=list)
     field_level_security: bool = True
     deploy_polls: int = 1
+
+    def patch(self, changes: Mapping[str, Any]) -> None:
+        super().patch(changes)
+        if self._new_org is not None and changes.keys() & {"multi_currency", "currencies"}:
+            self._new_org()
+
+    def when_recast(self, new_org: Callable[[], None]) -> None:
+        """Call this when a change needs another org."""
+        self._new_org = new_org
+
+    def __post_init__(self) -> None:
+        self._new_org: Callable[[], None] | None = None
