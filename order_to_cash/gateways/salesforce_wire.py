@@ -169,6 +169,8 @@ class SalesforceWire(HTTPAdapter):
                 body=body,
                 request_id=answer.headers.get("Sforce-Request-Id", ""),
             )
+            if answer.ok and body and body.strip()[:1] not in {b"{", b"["}:
+                return None, "unreadable answer", True  # a proxy's page or a login form
             return answer, f"status {answer.status_code}", True
         self._recorder.finish(call, status=None, error=cause)
         return None, cause, sent

@@ -123,7 +123,7 @@ def _unknown(failure: Failure) -> O2CError:
 
 def _unreached(failure: Failure) -> O2CError:
     if failure.status is None:
-        message = f"Stripe could not be reached for {failure.method} {failure.path} ({failure.cause})."
+        message = f"Stripe did not answer {failure.method} {failure.path} ({failure.cause})."
     else:
         message = _said(failure)
     return Unavailable(message, ids=failure.ids, retry_after_seconds=failure.retry_after_seconds)

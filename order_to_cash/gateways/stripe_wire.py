@@ -154,7 +154,10 @@ class StripeWire(stripe.HTTPXClient):
             return _Answer(None, cause="TimeoutError")
         except httpx.HTTPError as problem:
             return _Answer(None, cause=type(problem).__name__, sent=not isinstance(problem, _NOT_SENT))
-        return _Answer(response.status_code, response.content, response.headers)
+        answer = _Answer(response.status_code, response.content, response.headers)
+        if response.is_success and not answer.document:  # a proxy's page, or half an answer
+            return _Answer(None, response.content, response.headers, cause="unreadable answer")
+        return answer
 
     async def _write_down(self, record: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run an audit commit beside the event loop. In threads of its own: the default ones may all be

@@ -69,7 +69,7 @@ def test_a_read_rides_out_a_passing_fault(
         ({"drop": "before"}, Unavailable, 4),
         ({"delay_seconds": 0.4}, Unavailable, 4),
         ({"code": "REQUEST_LIMIT_EXCEEDED"}, BudgetExhausted, 1),
-        ({"status": 200, "response": "<html>"}, Unavailable, 1),
+        ({"status": 200, "response": "<html>"}, Unavailable, 4),
     ],
     ids=str,
 )
@@ -135,6 +135,7 @@ def test_an_update_is_repeated(
         ({"drop": "after"}, 1),
         ({"status": 500}, 0),
         ({"status": 502, "after_effect": True}, 1),
+        ({"status": 200, "response": "<html>", "after_effect": True}, 1),
         ({"delay_seconds": 0.7, "after_effect": True}, 1),
     ],
     ids=str,
