@@ -210,7 +210,7 @@ def test_literals(value: str | None, literal: str) -> None:
 
 @pytest.mark.parametrize("value", [[], datetime(2026, 1, 1)])  # noqa: DTZ001 — the naive moment is the case
 def test_values_without_a_literal_are_refused(value: datetime) -> None:
-    with pytest.raises(ValueError, match="empty list|time zone"):
+    with pytest.raises(ValueError, match=r"empty list|time zone"):
         soql_literal(value)
 
 
