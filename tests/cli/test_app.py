@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from order_to_cash.cli.app import app
 from order_to_cash.cli.group import O2CGroup
 from order_to_cash.domain.errors import RecordRejected
 
@@ -108,3 +111,18 @@ def test_wrong_settings_end_a_command_with_status_1(
 
 def test_version(o2c: Callable[..., Result]) -> None:
     assert o2c("version").output.startswith("o2c ")
+
+
+def commands(program: Any, prefix: str = "o2c") -> Iterator[str]:
+    for name, command in program.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{prefix} {name}")
+        else:
+            yield f"{prefix} {name}"
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    told = readme.replace("audit list\\|seal\\|verify", "audit list o2c audit seal o2c audit verify")
+    missing = [command for command in commands(typer.main.get_command(app)) if command not in told]
+    assert missing == ["o2c version"]
