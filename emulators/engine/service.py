@@ -94,6 +94,8 @@ class Service(ABC):
         answer: Answer | None = None
         try:
             answer = await self._serve(call, entry)
+        except asyncio.CancelledError:
+            return  # the server is stopping and has cut the connection
         except Exception:
             entry.status = 500  # the server answers so, and logs the traceback
             raise

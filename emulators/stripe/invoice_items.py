@@ -73,7 +73,7 @@ def change(api: Api, item: Obj, params: Params) -> Obj:
         if trial["pricing"] is not None and "pricing" not in params and "price_data" not in params:
             trial["pricing"]["price_details"] = details
         values |= {name: trial[name] for name in ("amount", "quantity", "quantity_decimal", "pricing")}
-    api.change(item, "invoiceitem.updated", "updated", **values)
+    api.change(item, None, "updated", **values)  # Stripe has no invoiceitem.updated
     if invoice is not None:
         _renew_line(api, invoice, item)
     return item

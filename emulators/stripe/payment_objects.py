@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emulators.stripe import crud
-from emulators.stripe.api import Api, merge_metadata
+from emulators.stripe.api import Api, merge_metadata, merged
 from emulators.stripe.errors import StripeError
 from emulators.stripe.model import Obj, Params, Resource
 from emulators.stripe.params import (
@@ -82,6 +82,12 @@ def cancel_intent(api: Api, intent: Obj, params: Params) -> Obj:
     )
 
 
+def change_intent(api: Api, intent: Obj, params: Params) -> Obj:
+    return api.change(
+        intent, None, "updated", **merged(intent, params)
+    )  # Stripe has no payment_intent.updated
+
+
 def refunds_of(world: Any, made: Obj) -> Obj:
     found = [world.render(each) for each in world.all("refund") if each["charge"] == made["id"]]
     url = f"/v1/charges/{made['id']}/refunds"
@@ -138,6 +144,7 @@ PAYMENT_INTENT = Resource(
             "payment_intent",
             {"description": text(1000), "metadata": metadata()},
             "payment_intent_update",
+            change_intent,
         ),
         crud.searching(INTENTS, "payment_intent", "payment_intent", "payment_intent_search"),
         crud.listing(

@@ -59,6 +59,8 @@ def parse_query(query: str, fields: frozenset[str]) -> Test:
             raise StripeError("You cannot mix AND and OR in one query.", param="query", validation=True)
         joiner = word[1].upper()
         rest = rest[word.end() :]
+        if not rest.strip():
+            raise _bad(query)
     if not tests:
         raise _bad(query)
     combine = any if joiner == "OR" else all

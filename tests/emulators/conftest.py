@@ -41,3 +41,15 @@ def client_for(stripe_url: str) -> ClientFactory:
 def client(client_for: ClientFactory) -> stripe.StripeClient:
     """The official SDK, unmodified, with a test key."""
     return client_for("sk_test_emulator")
+
+
+@pytest.fixture
+def customer(client: stripe.StripeClient) -> str:
+    return client.v1.customers.create(
+        {"name": "Acme", "email": "billing@acme.example", "address": {"country": "DE"}}
+    ).id
+
+
+@pytest.fixture
+def product(client: stripe.StripeClient) -> str:
+    return client.v1.products.create({"name": "Seat"}).id

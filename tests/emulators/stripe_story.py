@@ -19,7 +19,7 @@ def tell(service: StripeService) -> None:
 
 def _tell(service: StripeService, client: stripe.StripeClient) -> None:
     v1 = client.v1
-    v1.webhook_endpoints.create({"url": "http://127.0.0.1:9/hook", "enabled_events": ["no.event"]})
+    v1.webhook_endpoints.create({"url": "http://127.0.0.1:9/hook", "enabled_events": ["payout.paid"]})
     v1.accounts.retrieve_current()
     customer = v1.customers.create(
         {

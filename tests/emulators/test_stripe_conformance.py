@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import re
 import typing
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType, NoneType
 from typing import Any
 
@@ -14,6 +16,7 @@ import stripe
 from stripe._object_classes import OBJECT_CLASSES
 from stripe.params import _invoice_create_params
 
+import emulators.stripe
 from emulators.stripe.events import API_VERSION
 from emulators.stripe.model import Operation
 from emulators.stripe.params import Spec
@@ -35,6 +38,7 @@ TRANSPORT_OPTIONS = frozenset(_invoice_create_params.InvoiceCreateParams.__annot
 )
 
 
+SOURCES = "".join(each.read_text() for each in Path(emulators.stripe.__path__[0]).glob("*.py"))
 WRAPPERS = (typing.NotRequired, typing.Required, typing.Union, list)
 
 
@@ -190,6 +194,15 @@ def objects_in(value: Any) -> Iterator[dict[str, Any]]:
             yield value
         for each in value.values():
             yield from objects_in(each)
+
+
+def test_every_event_is_of_a_type_the_sdk_knows(emitted: dict[str, list[Any]]) -> None:
+    known = set(typing.get_args(typing.get_type_hints(stripe.Event)["type"]))
+    assert {event["type"] for event in emitted["event"]} <= known
+    in_source = re.findall(r'"((?:[a-z_]+\.)+[a-z_]+)"', SOURCES)
+    assert {
+        each for each in in_source if each.split(".")[0] in {kind.split(".")[0] for kind in known}
+    } <= known
 
 
 STORY_OBJECTS = sorted(
