@@ -111,7 +111,7 @@ class StripeWire(stripe.HTTPXClient):
         while True:
             answer = await self._attempt(method, url, headers, body)
             attempts.made += 1
-            if answer.status is not None and answer.status < 400:
+            if answer.status is not None and answer.status < 300:
                 self._check_mode(answer.document)
                 return answer.content, answer.status, answer.headers
             attempts.effect_possible |= _may_have_worked(method, answer)

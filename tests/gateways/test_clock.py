@@ -12,7 +12,8 @@ from emulators.engine.service import Service
 from emulators.engine.wire import Answer, Call
 from emulators.run import running
 from order_to_cash.domain.errors import Unavailable
-from order_to_cash.gateways.clock import EmulatorClock, SystemClock
+from order_to_cash.domain.records import Environment
+from order_to_cash.gateways.clock import EmulatorClock, SystemClock, clock_for
 
 AT = datetime(2031, 5, 1, 8, 0, tzinfo=UTC)
 
@@ -62,3 +63,15 @@ def test_threads_share_one_reading(blank: tuple[Blank, str]) -> None:
 def test_says_what_to_do_when_the_emulators_are_not_there() -> None:
     with pytest.raises(Unavailable, match="o2c emulators"):
         EmulatorClock("http://127.0.0.1:9").now()
+
+
+@pytest.mark.parametrize(
+    ("environment", "kind"),
+    [
+        (Environment.EMULATOR, EmulatorClock),
+        (Environment.TEST, SystemClock),
+        (Environment.LIVE, SystemClock),
+    ],
+)
+def test_only_the_emulator_environment_has_a_movable_clock(environment: Environment, kind: type) -> None:
+    assert type(clock_for(environment, "http://127.0.0.1:9")) is kind

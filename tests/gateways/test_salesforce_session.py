@@ -79,6 +79,14 @@ def test_a_refused_login_is_not_hammered(salesforce_world: World, salesforce_gat
     assert calls(salesforce_world, LOGINS) == 1
 
 
+def test_a_redirect_to_another_host_gets_no_token(salesforce_world: World, salesforce_gateway: Make) -> None:
+    elsewhere = {"Location": "https://evil.my.salesforce.com/services/data"}
+    salesforce_world.service.faults.add(path=QUERIES, status=302, response="", headers=elsewhere)
+    with pytest.raises(ConfigurationError, match="another host"):
+        salesforce_gateway().query(SOQL)
+    assert calls(salesforce_world, "/services/data") == 1
+
+
 def test_login_rides_out_a_passing_fault(salesforce_world: World, salesforce_gateway: Make) -> None:
     salesforce_world.service.faults.add(path=LOGINS, nth=1, drop="after")
     salesforce_gateway().query(SOQL)

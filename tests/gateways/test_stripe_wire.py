@@ -225,6 +225,14 @@ async def test_an_answer_that_is_no_json(stripe_world: World, stripe_gateway: Ma
         await stripe_gateway().create_customer(CUSTOMER, KEY)
 
 
+async def test_a_redirect_is_not_followed(stripe_world: World, stripe_gateway: Make) -> None:
+    elsewhere = {"Location": f"{stripe_world.url}/elsewhere"}
+    stripe_world.service.faults.add(status=302, response="moved", headers=elsewhere)
+    with pytest.raises(Refused, match="302"):
+        await stripe_gateway().list_customers()
+    assert len(stripe_world.service.journal.entries) == 1
+
+
 async def test_fifty_at_once(stripe_world: World, stripe_gateway: Make) -> None:
     stripe_world.service.settings.patch({"latency_seconds": 0.2})
     gateway = stripe_gateway(requests_per_second=2000.0)
