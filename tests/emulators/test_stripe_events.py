@@ -73,6 +73,7 @@ def test_events_keep_what_the_object_was(client: stripe.StripeClient) -> None:
     assert created.request.idempotency_key == "k1"
     assert created.api_version == stripe.api_version
     assert updated.data.object["name"] == "New"
+    assert updated.data.previous_attributes is not None
     assert updated.data.previous_attributes["name"] == "Old"
 
 
