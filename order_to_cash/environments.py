@@ -16,6 +16,7 @@ EMULATOR_URLS = {
     "salesforce": "http://127.0.0.1:12112",
     "slack": "http://127.0.0.1:12113",
 }
+_EMULATOR_ADDRESSES = ("stripe_api_base", "salesforce_base_url", "slack_base_url")
 # My Domain partitions of orgs that hold no production data (Salesforce Help, "My Domain URL Formats").
 _SANDBOX_PARTITIONS = (".sandbox.my.", ".scratch.my.", ".develop.my.", ".demo.my.", ".trailblaze.my.")
 
@@ -64,11 +65,11 @@ def _emulator_problems(settings: Settings) -> list[str]:
         problems.append(
             "O2C_SALESFORCE_DOMAIN names a real org: leave it empty, or set O2C_ENVIRONMENT=test."
         )
-    for name in ("stripe_api_base", "salesforce_base_url", "slack_base_url"):
-        if not is_loopback(getattr(settings, name)):
-            problems.append(
-                f"O2C_{name.upper()} is not on this machine: an emulator's address belongs there."
-            )
+    problems += [
+        f"O2C_{name.upper()} is not on this machine: an emulator's address belongs there."
+        for name in _EMULATOR_ADDRESSES
+        if not is_loopback(getattr(settings, name))
+    ]
     return problems
 
 
@@ -128,6 +129,6 @@ def _salesforce_problems(settings: Settings) -> list[str]:
 def _address_problems(settings: Settings) -> list[str]:
     return [
         f"O2C_{name.upper()} is for the emulators: leave it empty in {settings.environment}."
-        for name in ("stripe_api_base", "salesforce_base_url", "slack_base_url")
+        for name in _EMULATOR_ADDRESSES
         if getattr(settings, name)
     ]
