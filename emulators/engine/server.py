@@ -121,6 +121,7 @@ def _config(service: Service) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         access_log=False,
+        proxy_headers=False,
         log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=1,

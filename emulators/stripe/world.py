@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 from collections.abc import Iterator, Mapping
 
 from emulators.stripe.model import Obj, Resource, clone
@@ -12,8 +12,11 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 ACCOUNT_ID = "acct_1EmulatorO2C0000"
 
 
+_RANDOM = random.SystemRandom()
+
+
 def token(length: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+    return "".join(_RANDOM.choices(ALPHABET, k=length))
 
 
 class World:
