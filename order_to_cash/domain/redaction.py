@@ -51,14 +51,18 @@ _SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s+)(?!\[secret\])[A-Za-z0-9+/=._~-]
 # name=value, "name": "value" and name%5D=value inside longer texts: form bodies, JSON, query strings.
 _NAMED = re.compile(
     r"""(?ix)
-    (?P<head>(?:(?<=%)5B)?(?P<name>[a-z][a-z0-9_-]*) (?:\]|%5D)? (?:["']\s*:\s*["'] | \\"\s*:\s*\\" | =))
+    (?P<head>
+      (?<![a-z0-9_-])(?:(?<=%)5B)?(?P<name>[a-z][a-z0-9_-]{0,60})
+      (?:\]|%5D)? (?:["']\s*:\s*["'] | \\"\s*:\s*\\" | =))
     (?P<value>(?<==)[^&\s"']+ | (?<=["'])[^"'\\]+)
     """
 )
-_EMAIL_CHAR = r"[^\s@<>\"'(),;:=&/\\|\[\]]"
-_EMAILS = re.compile(rf"{_EMAIL_CHAR}+?(?:@|%40){_EMAIL_CHAR}+\.{_EMAIL_CHAR}+")
+_LOCAL = r"[^\s@<>\"'(),;:=&/\\|\[\]]{1,128}?"
+_DOMAIN = r"[^\s@%<>\"'(),;:=&/\\|\[\]]{1,255}"
+_EMAILS = re.compile(rf"{_LOCAL}(?:@|%40){_DOMAIN}\.{_DOMAIN}")
 _PHONES = re.compile(
-    r"(?<![\w+])(?<!\d\.)(?:(?:\+|%2B)\d[\d\s().+-]{6,}\d|\(\d{3}\)\s?\d{3}[-.\s]\d{4}|\d{3}[-.\s]\d{3}[-.\s]\d{4})(?![\w-])"
+    r"(?<![\w+])(?<!\d\.)"
+    r"(?:(?:\+|%2B)\d[\d\s().+-]{6,30}\d|(?:\(\d{3}\)\s?|\d{3}[-.\s])\d{3}[-.\s]\d{4})(?![\w-])"
 )
 # Issuer numbers start with 2 (Mastercard), 3 (Amex, Diners, JCB), 4 (Visa), 5 (Mastercard) or 6 (Discover).
 _CARDS = re.compile(r"(?<!\w)(?<!\d\.)[2-6]\d{3}(?:[ +-]?\d){9,15}(?!\w|\.\d)")

@@ -57,7 +57,7 @@ def test_the_primary_contact_stands_in_for_a_missing_billing_email() -> None:
     result = mapped(raw, contact=" ap@northwind.example ")
     assert result.deal is not None
     assert result.deal.account.email == "ap@northwind.example"
-    contacts = [
+    contacts: list[dict[str, Any]] = [
         {"OpportunityId": OPPORTUNITY, "Contact": {"Email": "x@y.example"}},
         {"OpportunityId": "006", "Contact": None},
     ]
@@ -186,7 +186,9 @@ def test_an_organisations_own_field_names_are_read() -> None:
     assert (deal.account.email, deal.stripe_invoice_id) == ("ap@x.example", "in_1")
 
 
-JUNK = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just({})
+JUNK: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just({})
+)
 
 
 @given(

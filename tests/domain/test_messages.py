@@ -114,7 +114,7 @@ def test_what_was_held_back_is_grouped_by_reason_with_owner_and_remedy() -> None
 
 
 def test_a_thousand_held_deals_still_fit_one_message() -> None:
-    deals = [held("Northwind " * 30, number, *Reason) for number in range(1000)]
+    deals = [held("Northwind " * 30, number, *list(Reason)[:2]) for number in range(1000)]
     message = quarantine_message(deals, salesforce_url=ORG, run_url="https://prefect.example/r/1")
     fits(message)
     assert "more sections" in message.blocks[-2]["text"]["text"]

@@ -183,6 +183,11 @@ def test_the_check_for_unknown_parameters_finds_them() -> None:
     assert _unknown(wrong, InvoiceAddLinesParams) == ["lines.price", "lines.pricing.prize"]
 
 
+def test_a_plan_survives_being_stored() -> None:
+    plan = plan_of(deal(line(), line("2.5", "3000", "price_day", number=2)))
+    assert BillingPlan.model_validate_json(plan.model_dump_json()) == plan
+
+
 def test_a_draft_does_nothing_by_itself() -> None:
     params = invoice_params(plan_of(deal(days_until_due=14)), "cus_1", KEY)
     assert params == {

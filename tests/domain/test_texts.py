@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from urllib.parse import quote_plus
@@ -173,6 +174,16 @@ def test_cpq_reads_the_primary_quote_and_several_currencies_their_code() -> None
     (query,) = lines_queries(rules, [OPPORTUNITY])
     assert "FROM SBQQ__QuoteLine__c" in query
     assert "SBQQ__Quote__r.SBQQ__Primary__c = true" in query
+
+
+def test_queries_name_no_custom_field_outside_the_policy() -> None:
+    names = FieldNames(account_billing_email="AP_Mail__c", product_price_id="acme__Price__c")
+    rules = BillingRules(bill_deals_closed_on_or_after=GO_LIVE, field_names=names)
+    texts = [won_deals_query(rules), candidates_query(rules), *lines_queries(rules, [OPPORTUNITY])]
+    texts += [*deals_by_id_queries(rules, [OPPORTUNITY]), *contacts_queries([OPPORTUNITY])]
+    named = {word.split(".")[-1] for text in texts for word in re.findall(r"[\w.]+__c", text)}
+    assert named <= {field for fields in names.by_object().values() for field in fields}
+    assert {"AP_Mail__c", "acme__Price__c"} <= named
 
 
 def test_long_lists_of_ids_are_split_to_fit_an_address() -> None:
