@@ -89,7 +89,7 @@ async def _invoice(company: Company, outcome: DealOutcome, claim: Claim, payer: 
 
 async def _sent(company: Company, outcome: DealOutcome, claim: Claim, invoice: StripeInvoice) -> DealOutcome:
     """Billed. What Stripe charges by itself is not sent; what was settled meanwhile is not sent any more."""
-    if invoice.collection_method is CollectionMethod.SEND_INVOICE:
+    if invoice.collection_method == CollectionMethod.SEND_INVOICE:
         await send_invoice(company, claim, invoice, label_of(outcome.mapped))
     billed = replace(outcome, status=DealStatus.BILLED, claim=claim, invoice=invoice)
     if outcome.plan is not None and claim.plan_digest != outcome.plan.digest:

@@ -94,13 +94,16 @@ async def _run(
     judged = await judge_deals(company, opportunity_ids)
     if mode is Mode.PLAN:
         return await _preview(company, judged)
-    await hold(company, judged.rejected, len(judged.rejected))
+    if judged.rejected:
+        await hold(company, judged.rejected, len(judged.rejected))
     await let_go(company, [ready.outcome.opportunity_id for ready in judged.ready])
     await require_approval(company, _plans(judged), approved_by, run_id)
     outcomes = await _bill_all(company, judged, run_id)
     await hold_back(company, outcomes)
     summary = RunSummary((*outcomes, *judged.not_billed))
-    await announce_quarantine(company, summary.outcomes, run_id, len(summary.having(DealStatus.QUARANTINED)))
+    held = [outcome for outcome in summary.outcomes if outcome.problems]
+    if held:
+        await announce_quarantine(company, held, run_id, len(held))
     await show_summary(company, summary)
     return summary
 
