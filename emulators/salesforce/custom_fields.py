@@ -10,7 +10,7 @@ from emulators.salesforce.fields import Field, ObjectType, PicklistValue
 from emulators.salesforce.package import NAMESPACE, Problem, check_tags, children, flag, text
 from emulators.salesforce.schema import Schema
 
-API_NAME = re.compile(r"[A-Za-z](?!\w*___)\w{0,39}__c")
+API_NAME = re.compile(r"(?=\w{1,40}__c)[A-Za-z](?:_?[A-Za-z0-9])*__c")
 _TAGS = frozenset(
     """
     fullName label type description inlineHelpText required length externalId unique caseSensitive
@@ -41,7 +41,7 @@ def custom_field(schema: Schema, owner: ObjectType, element: Element) -> Field:
     _check_keys(element, kind)
     field = build(schema, owner, element, Field(name, "", label, custom=True))
     if text(element, "formula"):  # not computed: it answers null
-        field = field.changed(createable=False, updateable=False)
+        field = field.changed(createable=False, updateable=False, calculated=True)
     required = flag(element, "required")
     return field.changed(
         external_id=flag(element, "externalId"),

@@ -36,7 +36,7 @@ def describe_field(field: Field, writable: bool = True) -> Json:
         "aiPredictionField": False,
         "autoNumber": field.auto_number is not None,
         "byteLength": field.length if field.type in {"id", "reference"} else field.length * 3,
-        "calculated": False,
+        "calculated": field.calculated,
         "calculatedFormula": None,
         "cascadeDelete": field.cascade and field.custom,
         "caseSensitive": field.case_sensitive,

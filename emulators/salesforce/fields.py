@@ -46,6 +46,7 @@ class Field:
     id_lookup: bool = False
     auto_number: str | None = None
     compound_of: str | None = None
+    calculated: bool = False
     custom: bool = False
 
     @property

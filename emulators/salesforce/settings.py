@@ -45,6 +45,9 @@ class SalesforceSettings(Settings):
     field_level_security: bool = True
     deploy_polls: int = 1
 
+    def __post_init__(self) -> None:
+        self._new_org: Callable[[], None] | None = None
+
     def patch(self, changes: Mapping[str, Any]) -> None:
         super().patch(changes)
         if self._new_org is not None and changes.keys() & {"multi_currency", "currencies"}:
@@ -53,6 +56,3 @@ class SalesforceSettings(Settings):
     def when_recast(self, new_org: Callable[[], None]) -> None:
         """Call this when a change needs another org."""
         self._new_org = new_org
-
-    def __post_init__(self) -> None:
-        self._new_org: Callable[[], None] | None = None

@@ -20,6 +20,7 @@ from emulators.salesforce.settings import CLIENT_ID, CLIENT_SECRET
 DOMAIN = "emulator.my"
 API_VERSION = "66.0"
 Json = dict[str, Any]
+Client = Any  # simple-salesforce makes objects of attribute names: its types see a bulk handler in each
 
 
 class Emulated:
@@ -47,7 +48,7 @@ class Emulated:
         refs: dict[str, str] = self.control("seed", {"records": list(records), "raw": raw})["refs"]
         return refs
 
-    def client(self, **login: Any) -> Salesforce:
+    def client(self, **login: Any) -> Client:
         return connect(self.url, **login)
 
 
@@ -99,9 +100,14 @@ def routed_session(base_url: str) -> requests.Session:
     return session
 
 
-def connect(base_url: str, session: requests.Session | None = None, **login: Any) -> Salesforce:
+def connect(base_url: str, session: requests.Session | None = None, **login: Any) -> Client:
     """Logged in by client credentials unless told otherwise."""
     credentials = login or {"consumer_key": CLIENT_ID, "consumer_secret": CLIENT_SECRET}
     return Salesforce(
         domain=DOMAIN, version=API_VERSION, session=session or routed_session(base_url), **credentials
     )
+
+
+def content(caught: Any) -> Any:
+    """What an org answered, from a caught SalesforceError: parsed JSON, whatever the library's types say."""
+    return caught.value.content

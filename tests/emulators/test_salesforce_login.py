@@ -19,7 +19,7 @@ from simple_salesforce.exceptions import (
 )
 
 from emulators.salesforce.settings import CLIENT_ID, CLIENT_SECRET
-from tests.emulators.salesforce_client import DOMAIN, Emulated, emulated, routed_session
+from tests.emulators.salesforce_client import DOMAIN, Client, Emulated, content, emulated, routed_session
 
 USERNAME = "integration@emulator.example"
 
@@ -132,7 +132,7 @@ def test_client_credentials_need_the_orgs_own_domain(emulator: Emulated) -> None
     }
 
 
-def bare(emulator: Emulated, token: str) -> Salesforce:
+def bare(emulator: Emulated, token: str) -> Client:
     """A client that cannot log in again."""
     return Salesforce(
         instance=f"{DOMAIN}.salesforce.com",
@@ -149,9 +149,7 @@ def test_sessions_end_by_the_clock_and_by_command(emulator: Emulated) -> None:
     emulator.control("clock", {"advance_seconds": 7201})
     with pytest.raises(SalesforceExpiredSession) as caught:
         sf.limits()
-    assert caught.value.content == [
-        {"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}
-    ]
+    assert content(caught) == [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
     other = emulator.client()
     emulator.control("sessions", method="DELETE")
     with pytest.raises(SalesforceExpiredSession):
@@ -176,7 +174,7 @@ def test_the_limit_of_24_hours_refuses_until_calls_are_a_day_old(emulator: Emula
     with pytest.raises(SalesforceRefusedRequest) as caught:
         sf.limits()
     assert caught.value.status == 403
-    assert caught.value.content[0]["errorCode"] == "REQUEST_LIMIT_EXCEEDED"
+    assert content(caught)[0]["errorCode"] == "REQUEST_LIMIT_EXCEEDED"
     emulator.control("clock", {"advance_seconds": 86_401})
     assert sf.limits()["DailyApiRequests"] == {"Max": 3, "Remaining": 2}
 

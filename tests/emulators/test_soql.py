@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from simple_salesforce.api import Salesforce
 from simple_salesforce.format import format_soql
 
-from tests.emulators.salesforce_client import Emulated, deal, emulated, line, product
+from tests.emulators.salesforce_client import Client, Emulated, Json, deal, emulated, line, product
 
-COMPANY = [
+COMPANY: list[Json] = [
     {"type": "Account", "ref": "acme", "Name": "Acme", "Industry": "Energy", "NumberOfEmployees": 5},
     {"type": "Account", "ref": "bolt", "Name": 'O\'Brien \\ "Co" 50%', "AnnualRevenue": 10.5},
     {"type": "Contact", "ref": "ada", "LastName": "Ada", "AccountId": "@acme", "Email": "ada@acme.example"},
@@ -39,11 +38,11 @@ def refs(emulator: Emulated) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def sf(emulator: Emulated, refs: dict[str, str]) -> Salesforce:
+def sf(emulator: Emulated, refs: dict[str, str]) -> Client:
     return emulator.client()
 
 
-def names(sf: Salesforce, condition: str, source: str = "Opportunity") -> list[str]:
+def names(sf: Client, Json, condition: str, source: str = "Opportunity") -> list[str]:
     found = sf.query(f"SELECT Name FROM {source} WHERE {condition} ORDER BY Name")
     return [record["Name"] for record in found["records"]]
 
@@ -85,11 +84,11 @@ def names(sf: Salesforce, condition: str, source: str = "Opportunity") -> list[s
         ("Id IN (SELECT OpportunityId FROM OpportunityLineItem WHERE Quantity = 1.5)", ["First order"]),
     ],
 )
-def test_conditions(sf: Salesforce, condition: str, found: list[str]) -> None:
+def test_conditions(sf: Client, Json, condition: str, found: list[str]) -> None:
     assert names(sf, condition) == found
 
 
-def test_escaped_text_finds_what_it_says(sf: Salesforce) -> None:
+def test_escaped_text_finds_what_it_says(sf: Client) -> None:
     name = 'O\'Brien \\ "Co" 50%'
     assert [
         each["Name"]
@@ -99,13 +98,13 @@ def test_escaped_text_finds_what_it_says(sf: Salesforce) -> None:
     assert names(sf, "Name LIKE 'O\\'%'", "Account") == [name]
 
 
-def test_ids_may_be_short_and_in_lists(sf: Salesforce, refs: dict[str, str]) -> None:
+def test_ids_may_be_short_and_in_lists(sf: Client, Json, refs: dict[str, str]) -> None:
     assert names(sf, f"Id = '{refs['won'][:15]}'") == ["First order"]
     assert names(sf, f"Id IN ('{refs['won']}', '{refs['open'][:15]}') AND IsWon = false") == ["Second"]
     assert names(sf, "Id = '006Hs00000ZZZZZ'") == []
 
 
-def test_names_are_canonical_whatever_case_was_asked(sf: Salesforce, refs: dict[str, str]) -> None:
+def test_names_are_canonical_whatever_case_was_asked(sf: Client, Json, refs: dict[str, str]) -> None:
     record = sf.query(
         f"select id, ACCOUNT.name, account.owner.username from opportunity where id = '{refs['won']}'"
     )["records"][0]
@@ -117,12 +116,12 @@ def test_names_are_canonical_whatever_case_was_asked(sf: Salesforce, refs: dict[
     assert record["Account"]["Owner"]["Username"] == "admin@emulator.example"
 
 
-def test_a_parent_that_is_not_there_is_null(sf: Salesforce, refs: dict[str, str]) -> None:
+def test_a_parent_that_is_not_there_is_null(sf: Client, Json, refs: dict[str, str]) -> None:
     query = f"SELECT Account.Owner.Name, Account.Name FROM Opportunity WHERE Id = '{refs['alone']}'"
     assert sf.query(query)["records"][0]["Account"] is None
 
 
-def test_children_come_nested_in_order_and_null_when_there_are_none(sf: Salesforce) -> None:
+def test_children_come_nested_in_order_and_null_when_there_are_none(sf: Client) -> None:
     found = sf.query(
         "SELECT Name, (SELECT Product2.Name, TotalPrice, ServiceDate FROM OpportunityLineItems "
         "WHERE Quantity > 0 ORDER BY UnitPrice DESC LIMIT 5), (SELECT ContactId, Contact.Email "
@@ -138,7 +137,7 @@ def test_children_come_nested_in_order_and_null_when_there_are_none(sf: Salesfor
     assert found[1]["OpportunityLineItems"] is None
 
 
-def test_a_reference_to_several_objects_shows_name_and_type(sf: Salesforce) -> None:
+def test_a_reference_to_several_objects_shows_name_and_type(sf: Client) -> None:
     task = sf.query("SELECT What.Name, What.Type, Who.Name FROM Task WHERE What.Type = 'Opportunity'")[
         "records"
     ][0]
@@ -149,7 +148,7 @@ def test_a_reference_to_several_objects_shows_name_and_type(sf: Salesforce) -> N
     )
 
 
-def test_order_puts_nulls_first_unless_told_otherwise(sf: Salesforce) -> None:
+def test_order_puts_nulls_first_unless_told_otherwise(sf: Client) -> None:
     def order(clause: str) -> list[str]:
         return [
             each["Name"] for each in sf.query(f"SELECT Name FROM Opportunity ORDER BY {clause}")["records"]
@@ -161,18 +160,18 @@ def test_order_puts_nulls_first_unless_told_otherwise(sf: Salesforce) -> None:
     assert order("Account.Name NULLS LAST LIMIT 1 OFFSET 1") == ["Second"]
 
 
-def aggregate(sf: Salesforce, query: str) -> list[Any]:
+def aggregate(sf: Client, Json, query: str) -> list[Any]:
     records = sf.query(query)["records"]
     assert all(record.pop("attributes") == {"type": "AggregateResult"} for record in records)
     return [tuple(record.items()) for record in records]
 
 
-def test_counting_rows(sf: Salesforce) -> None:
+def test_counting_rows(sf: Client) -> None:
     counted = sf.query("SELECT COUNT() FROM Opportunity WHERE IsWon = true")
     assert (counted["totalSize"], counted["done"], counted["records"]) == (2, True, [])
 
 
-def test_aggregates(sf: Salesforce) -> None:
+def test_aggregates(sf: Client) -> None:
     assert aggregate(
         sf, "SELECT COUNT(Amount), SUM(Amount) total, MAX(CloseDate), AVG(Amount) FROM Opportunity"
     ) == [(("expr0", 2), ("total", 268.75), ("expr1", "2027-01-31"), ("expr2", 134.375))]
@@ -190,12 +189,12 @@ def test_aggregates(sf: Salesforce) -> None:
     ]
 
 
-def test_all_fields_come_with_a_small_limit(sf: Salesforce) -> None:
+def test_all_fields_come_with_a_small_limit(sf: Client) -> None:
     record = sf.query("SELECT FIELDS(ALL) FROM Account LIMIT 1")["records"][0]
     assert {"Id", "Name", "BillingAddress", "SystemModstamp"} <= record.keys()
 
 
-def test_currency_and_whole_numbers_keep_their_kind(sf: Salesforce) -> None:
+def test_currency_and_whole_numbers_keep_their_kind(sf: Client) -> None:
     record = sf.query("SELECT AnnualRevenue, NumberOfEmployees FROM Account ORDER BY Name LIMIT 1")[
         "records"
     ][0]

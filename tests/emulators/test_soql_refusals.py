@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceMalformedRequest
 
-from tests.emulators.salesforce_client import Emulated, emulated
+from tests.emulators.salesforce_client import Client, Emulated, content, emulated
 
 
 @pytest.fixture(scope="module")
@@ -18,14 +17,14 @@ def emulator() -> Iterator[Emulated]:
 
 
 @pytest.fixture(scope="module")
-def sf(emulator: Emulated) -> Salesforce:
+def sf(emulator: Emulated) -> Client:
     return emulator.client()
 
 
-def refusal(sf: Salesforce, query: str) -> tuple[str, str]:
+def refusal(sf: Client, query: str) -> tuple[str, str]:
     with pytest.raises(SalesforceMalformedRequest) as caught:
         sf.query(query)
-    (error,) = caught.value.content
+    (error,) = content(caught)
     return error["errorCode"], error["message"]
 
 
@@ -86,24 +85,24 @@ def refusal(sf: Salesforce, query: str) -> tuple[str, str]:
         ("SELECT Id FROM Account OFFSET 2001", "NUMBER_OUTSIDE_VALID_RANGE", "offset allowed is 2000"),
     ],
 )
-def test_a_query_is_refused_with_the_orgs_code(sf: Salesforce, query: str, code: str, words: str) -> None:
+def test_a_query_is_refused_with_the_orgs_code(sf: Client, query: str, code: str, words: str) -> None:
     found, message = refusal(sf, query)
     assert found == code
     assert words in message
 
 
-def test_the_message_points_at_the_mistake(sf: Salesforce) -> None:
+def test_the_message_points_at_the_mistake(sf: Client) -> None:
     _, message = refusal(sf, "SELECT Id,\n Nope FROM Account")
     assert message.startswith("\n Nope FROM Account\n ^\nERROR at Row:2:Column:2\nNo such column")
 
 
-def test_a_query_that_is_too_long_is_refused(emulator: Emulated, sf: Salesforce) -> None:
+def test_a_query_that_is_too_long_is_refused(emulator: Emulated, sf: Client) -> None:
     long_list = ", ".join(f"'{number:018d}'" for number in range(1_000))
     with pytest.raises(Exception, match="URI Too Long"):
         sf.query(f"SELECT Id FROM Account WHERE Name IN ({long_list})")
 
 
-def test_pages_follow_each_other_until_done(emulator: Emulated, sf: Salesforce) -> None:
+def test_pages_follow_each_other_until_done(emulator: Emulated, sf: Client) -> None:
     emulator.seed(*({"type": "Account", "Name": f"Company {number:04d}"} for number in range(4_500)))
     first = sf.query("SELECT Id, Name FROM Account ORDER BY Name")
     assert (first["totalSize"], first["done"], len(first["records"])) == (4_500, False, 2_000)
@@ -117,6 +116,6 @@ def test_pages_follow_each_other_until_done(emulator: Emulated, sf: Salesforce) 
     assert len(sf.query_all("SELECT Id FROM Account")["records"]) == 4_500
 
 
-def test_an_unknown_cursor_is_refused(sf: Salesforce) -> None:
+def test_an_unknown_cursor_is_refused(sf: Client) -> None:
     with pytest.raises(SalesforceMalformedRequest, match="INVALID_QUERY_LOCATOR"):
         sf.query_more("01gHs0000000000IAA-2000")
