@@ -42,7 +42,7 @@ def sf(emulator: Emulated, refs: dict[str, str]) -> Client:
     return emulator.client()
 
 
-def names(sf: Client, Json, condition: str, source: str = "Opportunity") -> list[str]:
+def names(sf: Client, condition: str, source: str = "Opportunity") -> list[str]:
     found = sf.query(f"SELECT Name FROM {source} WHERE {condition} ORDER BY Name")
     return [record["Name"] for record in found["records"]]
 
@@ -84,7 +84,7 @@ def names(sf: Client, Json, condition: str, source: str = "Opportunity") -> list
         ("Id IN (SELECT OpportunityId FROM OpportunityLineItem WHERE Quantity = 1.5)", ["First order"]),
     ],
 )
-def test_conditions(sf: Client, Json, condition: str, found: list[str]) -> None:
+def test_conditions(sf: Client, condition: str, found: list[str]) -> None:
     assert names(sf, condition) == found
 
 
@@ -98,13 +98,13 @@ def test_escaped_text_finds_what_it_says(sf: Client) -> None:
     assert names(sf, "Name LIKE 'O\\'%'", "Account") == [name]
 
 
-def test_ids_may_be_short_and_in_lists(sf: Client, Json, refs: dict[str, str]) -> None:
+def test_ids_may_be_short_and_in_lists(sf: Client, refs: dict[str, str]) -> None:
     assert names(sf, f"Id = '{refs['won'][:15]}'") == ["First order"]
     assert names(sf, f"Id IN ('{refs['won']}', '{refs['open'][:15]}') AND IsWon = false") == ["Second"]
     assert names(sf, "Id = '006Hs00000ZZZZZ'") == []
 
 
-def test_names_are_canonical_whatever_case_was_asked(sf: Client, Json, refs: dict[str, str]) -> None:
+def test_names_are_canonical_whatever_case_was_asked(sf: Client, refs: dict[str, str]) -> None:
     record = sf.query(
         f"select id, ACCOUNT.name, account.owner.username from opportunity where id = '{refs['won']}'"
     )["records"][0]
@@ -116,7 +116,7 @@ def test_names_are_canonical_whatever_case_was_asked(sf: Client, Json, refs: dic
     assert record["Account"]["Owner"]["Username"] == "admin@emulator.example"
 
 
-def test_a_parent_that_is_not_there_is_null(sf: Client, Json, refs: dict[str, str]) -> None:
+def test_a_parent_that_is_not_there_is_null(sf: Client, refs: dict[str, str]) -> None:
     query = f"SELECT Account.Owner.Name, Account.Name FROM Opportunity WHERE Id = '{refs['alone']}'"
     assert sf.query(query)["records"][0]["Account"] is None
 
@@ -160,7 +160,7 @@ def test_order_puts_nulls_first_unless_told_otherwise(sf: Client) -> None:
     assert order("Account.Name NULLS LAST LIMIT 1 OFFSET 1") == ["Second"]
 
 
-def aggregate(sf: Client, Json, query: str) -> list[Any]:
+def aggregate(sf: Client, query: str) -> list[Any]:
     records = sf.query(query)["records"]
     assert all(record.pop("attributes") == {"type": "AggregateResult"} for record in records)
     return [tuple(record.items()) for record in records]
