@@ -48,15 +48,15 @@ _SECRETS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s+)(?!\[secret\])[A-Za-z0-9+/=._~-]{8,}")
-# name=value, "name": "value" and name%5D=value inside longer texts: form bodies, JSON, query strings.
-_NAMED = re.compile(
+# name=value, name='value', "name": "value" and name%5D=value inside longer texts: form bodies, JSON, query strings
+# and the representations of records in tracebacks.
+_HEAD = re.compile(
     r"""(?ix)
-    (?P<head>
-      (?<![a-z0-9_-])(?:(?<=%)5B)?(?P<name>[a-z][a-z0-9_-]{0,60})
-      (?:\]|%5D)? (?:["']\s*:\s*["'] | \\"\s*:\s*\\" | =))
-    (?P<value>(?<==)[^&\s"']+ | (?<=["'])[^"'\\]+)
+    (?<![a-z0-9_-])(?:(?<=%)5B)?(?P<name>[a-z][a-z0-9_-]{0,60})(?![a-z0-9_-])
+    (?:\]|%5D)? (?: \\?["']\s*:\s* | = )
     """
 )
+_VALUE = re.compile(r"""(?s)(?P<quote>\\?["'])(?P<quoted>(?:(?!(?P=quote)).)*)|(?P<bare>[^&\s"'\\,})]+)""")
 _LOCAL = r"[^\s@<>\"'(),;:=&/\\|\[\]]{1,128}?"
 _DOMAIN = r"[^\s@%<>\"'(),;:=&/\\|\[\]]{1,255}"
 _EMAILS = re.compile(rf"{_LOCAL}(?:@|%40){_DOMAIN}\.{_DOMAIN}")
@@ -119,10 +119,25 @@ def _redact_text(text: str, key: str) -> str:
         return str(marked)
     text = _SECRETS.sub(SECRET, text)
     text = _SCHEME.sub(rf"\1\2{SECRET}", text)
-    text = _NAMED.sub(lambda found: found["head"] + str(_by_key(found["value"], found["name"])), text)
+    text = _redact_named(text)
     text = _EMAILS.sub(lambda found: mask_email(found[0].replace("%40", "@")), text)
     text = _CARDS.sub(lambda found: CARD if _luhn(found[0]) else found[0], text)
     return _PHONES.sub(PHONE, text)
+
+
+def _redact_named(text: str) -> str:
+    """`text` with the values masked that stand beside a name which demands it."""
+    shown: list[str] = []
+    at = 0
+    for head in _HEAD.finditer(text):
+        if head.start() < at or _by_key("x", head["name"]) == "x":
+            continue
+        value = _VALUE.match(text, head.end())
+        if value is not None:
+            group = "bare" if value["quote"] is None else "quoted"
+            shown += [text[at : value.start(group)], str(_by_key(value[group], head["name"]))]
+            at = value.end(group)
+    return "".join([*shown, text[at:]])
 
 
 def _by_key(value: Any, key: str) -> Any:

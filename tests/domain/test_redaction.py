@@ -71,6 +71,32 @@ def test_serialised_bodies_lose_their_canaries(name: str) -> None:
         assert urlencode({"": CANARIES[name]})[1:] not in shown
 
 
+@pytest.mark.parametrize("name", list(CANARIES))
+def test_records_shown_in_tracebacks_lose_their_canaries(name: str) -> None:
+    value = CANARIES[name]
+    for text in (
+        f"BillTo({name}={value!r}, name='x')",
+        str({name: value, "name": "x"}),
+        json.dumps({"b": json.dumps({name: value})}),
+    ):
+        shown = redact(text)
+        assert _leaks(shown) == []
+        assert redact(shown) == shown
+        assert "x" in shown or "b" in shown
+
+
+def test_quotes_and_apostrophes_inside_a_value_hide_nothing() -> None:
+    assert redact('{"line1": "12 O\'Brien Road", "name": "Co"}') == '{"line1": "[address]", "name": "Co"}'
+    assert (
+        redact("Address(line1=\"12 O'Brien Road\", country='DE')")
+        == "Address(line1=\"[address]\", country='DE')"
+    )
+    assert (
+        redact('{"note": "password=hunter2 and city=\'Bonn\'"}')
+        == '{"note": "password=[secret] and city=\'[address]\'"}'
+    )
+
+
 def test_what_people_need_to_read_stays() -> None:
     record = {
         "id": "in_1QabcCanary",
