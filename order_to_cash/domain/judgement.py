@@ -30,9 +30,9 @@ def judge(deal: WonDeal, catalogue: Catalogue, rules: BillingRules) -> tuple[Pro
         *_not_ours(deal, rules),
         *_subscription(deal, catalogue),
         *_customer(deal, rules),
-        *_terms(deal),
+        *_terms(deal, rules),
         *_amounts(deal),
-        *(found for line in deal.lines for found in _line(line, deal, catalogue)),
+        *(found for line in deal.lines for found in _line(line, deal, catalogue, rules)),
     )
 
 
@@ -102,11 +102,20 @@ def _countries(deal: WonDeal, rules: BillingRules) -> Iterator[Problem]:
         yield problem(Reason.BILLING_COUNTRY_UNKNOWN, "Stripe Tax needs a country and the Account has none.")
 
 
-def _terms(deal: WonDeal) -> Iterator[Problem]:
+def _terms(deal: WonDeal, rules: BillingRules) -> Iterator[Problem]:
+    names = rules.field_names
     if deal.collection_method and deal.collection_method not in set(CollectionMethod):
-        yield problem(Reason.COLLECTION_METHOD_UNKNOWN, "The deal's collection method is none of Stripe's.")
+        yield problem(
+            Reason.COLLECTION_METHOD_UNKNOWN,
+            "The deal's collection method is none of Stripe's.",
+            field=names.opportunity_collection_method,
+        )
     if deal.days_until_due is not None and not 0 <= deal.days_until_due <= LONGEST_TERM_DAYS:
-        yield problem(Reason.DAYS_UNTIL_DUE_INVALID, "The days until due are out of range.")
+        yield problem(
+            Reason.DAYS_UNTIL_DUE_INVALID,
+            "The days until due are out of range.",
+            field=names.opportunity_days_until_due,
+        )
 
 
 def _amounts(deal: WonDeal) -> Iterator[Problem]:
@@ -140,28 +149,28 @@ def _line_totals(deal: WonDeal) -> Iterator[Problem]:
         yield problem(Reason.NEGATIVE_LINE, "Lines below zero take away all that the other lines bill.")
 
 
-def _line(line: DealLine, deal: WonDeal, catalogue: Catalogue) -> Iterator[Problem]:
+def _line(line: DealLine, deal: WonDeal, catalogue: Catalogue, rules: BillingRules) -> Iterator[Problem]:
     label = line_label(line)
     if line.quantity <= 0:
         yield problem(Reason.QUANTITY_NOT_POSITIVE, f"{label}: the quantity is {line.quantity:f}.")
     if known_currency(deal.currency):
         yield from _exact(line.total, deal.currency, "TotalPrice", f"{label}: the line's total")
-    yield from _price(line, deal, catalogue, label)
+    field = f"Product2.{rules.field_names.product_price_id}"
+    for reason, message in _price(line, deal, catalogue):
+        yield problem(reason, f"{label}: {message}", field=field)
 
 
-def _price(line: DealLine, deal: WonDeal, catalogue: Catalogue, label: str) -> Iterator[Problem]:
+def _price(line: DealLine, deal: WonDeal, catalogue: Catalogue) -> Iterator[tuple[Reason, str]]:
     if not line.stripe_price_id:
-        yield problem(Reason.PRICE_MISSING, f"{label}: the product has no Stripe price.")
+        yield Reason.PRICE_MISSING, "the product has no Stripe price."
         return
     price = catalogue.get(line.stripe_price_id)
     if price is None or not price.active:
-        yield problem(
-            Reason.PRICE_UNKNOWN, f"{label}: Stripe has no active price {line.stripe_price_id[:64]}."
-        )
+        yield Reason.PRICE_UNKNOWN, f"Stripe has no active price {line.stripe_price_id[:64]}."
     elif known_currency(deal.currency) and deal.currency.lower() not in price.unit_amounts:
-        yield problem(
+        yield (
             Reason.PRICE_CURRENCY_MISMATCH,
-            f"{label}: the price {price.price_id} has no amount in {deal.currency}.",
+            f"the price {price.price_id} has no amount in {deal.currency}.",
         )
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from order_to_cash.domain.judgement import judge
-from order_to_cash.domain.policy import BillingRules
+from order_to_cash.domain.policy import BillingRules, FieldNames
 from order_to_cash.domain.problems import Reason, problem
 from order_to_cash.domain.records import Address, WonDeal
 from order_to_cash.domain.rows import COLUMNS, billing_rows
@@ -78,6 +78,13 @@ def test_recurring_deals_are_held_by_the_price_or_by_the_line() -> None:
 
 def test_a_discount_line_is_welcome_as_long_as_something_is_left() -> None:
     assert codes(deal(line(), line("1", "-20", number=2))) == []
+
+
+def test_problems_point_at_the_fields_of_the_policy() -> None:
+    names = FieldNames(product_price_id="acme__Price__c", account_billing_email="AP_Mail__c")
+    rules = BillingRules(bill_deals_closed_on_or_after=GO_LIVE, field_names=names)
+    found = judge(deal(line(price=""), account=bill_to(email="")), CATALOGUE, rules)
+    assert [one.field for one in found] == ["Account.AP_Mail__c", "Product2.acme__Price__c"]
 
 
 def test_all_reasons_come_at_once_the_deciding_one_first() -> None:
