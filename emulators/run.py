@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -68,8 +70,10 @@ def running(*services: Service) -> Iterator[dict[str, str]]:
 
     runner = threading.Thread(target=thread, name="emulators", daemon=True)
     runner.start()
-    started.wait(START_SECONDS)
+    in_time = started.wait(START_SECONDS)
     try:
+        if not in_time:
+            raise RuntimeError(f"the emulators did not start within {START_SECONDS} s")
         if failure:
             raise failure[0]
         yield {service.name: address(listener) for service, listener in zip(services, listeners, strict=True)}
@@ -135,7 +139,13 @@ class EmulatorProcess:
 
 async def run_until_signal(services: Sequence[Service], ports: Mapping[str, int], host: str = HOST) -> None:
     """Serve on the given ports, print `name address` lines, end at SIGTERM or SIGINT."""
-    listeners = [listen(host, ports.get(service.name, 0)) for service in services]
+    listeners: list[socket.socket] = []
+    try:
+        listeners.extend(listen(host, ports.get(service.name, 0)) for service in services)
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
     stop, ready = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -174,4 +184,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name not in SERVICE_CLASSES:
             parser.error(f"unknown service {name!r}; known: {', '.join(SERVICE_CLASSES)}")
     ports = {name: getattr(chosen, f"{name}_port") for name in names}
-    asyncio.run(run_until_signal(make_services(names), ports, chosen.host))
+    try:
+        asyncio.run(run_until_signal(make_services(names), ports, chosen.host))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sys.exit(
+            f"A port is taken (wanted {ports}). Stop what listens there, or choose others: --stripe-port N …"
+        )

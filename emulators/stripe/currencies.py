@@ -17,6 +17,19 @@ LAST_DIGIT_ZERO = frozenset({"bhd", "jod", "kwd", "omr", "tnd"})  # three-decima
 # Digits an amount may have: eight, but more where a unit is worth little (docs.stripe.com/currencies).
 _LARGEST = {"idr": 12, "lbp": 12, "cop": 10, "huf": 10, "inr": 10, "jpy": 10}
 
+# The least that can be charged (docs.stripe.com/currencies#minimum-and-maximum-charge-amounts); an invoice
+# below it is not collected: it counts as paid and its amount goes to the customer's balance as a debt.
+_SMALLEST = {
+    "aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250, "eur": 50,
+    "gbp": 30, "hkd": 400, "huf": 17500, "inr": 50, "jpy": 50, "mxn": 1000, "myr": 200, "nok": 300, "nzd": 50,
+    "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000, "usd": 50,
+}  # fmt: skip
+
+
+def smallest_charge(currency: str) -> int:
+    """The least amount that is collected, in minor units; 0 where Stripe publishes none."""
+    return _SMALLEST.get(currency, 0)
+
 
 def largest_amount(currency: str) -> int:
     """The largest amount of one charge or line, in minor units."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emulators.stripe.api import Api
+from emulators.stripe.currencies import smallest_charge
 from emulators.stripe.drafts import sync_customer
 from emulators.stripe.errors import StripeError
 from emulators.stripe.model import Obj, Params
@@ -54,21 +55,27 @@ def _open(api: Api, invoice: Obj, customer: Obj) -> None:
     retotal(api, invoice)
     sync_customer(invoice, customer)
     left = invoice["total"] + customer["balance"]
+    if left >= smallest_charge(invoice["currency"]):
+        balance = 0
+    else:  # a credit is kept, and so is a debt too small to collect
+        balance = left
+        invoice.update(amount_due=0, amount_remaining=0)
     sequence = customer["next_invoice_sequence"]
     if invoice["number"] is None:
         invoice["number"] = f"{customer['invoice_prefix']}-{sequence:04d}"
-    if min(left, 0) != customer["balance"]:
-        api.change(customer, "customer.updated", "updated", balance=min(left, 0))
+    if balance != customer["balance"]:
+        api.change(customer, "customer.updated", "updated", balance=balance)
     customer["next_invoice_sequence"] = sequence + 1
-    secret = f"{ACCOUNT_ID}/{'live' if api.world.livemode else 'test'}_{token(60)}"
+    secret = f"{ACCOUNT_ID}/{api.world.mode}_{token(60)}"
+    invoice["_page"] = f"/i/{secret}"
     days = invoice.get("_days_until_due")
     invoice.update(
         status="open",
-        ending_balance=min(left, 0),
+        ending_balance=balance,
         effective_at=invoice["effective_at"] or api.now,
         due_date=invoice["due_date"] if days is None else api.now + days * DAY,
         automatically_finalizes_at=None,
-        hosted_invoice_url=f"https://invoice.stripe.com/i/{secret}?s=ap",
+        hosted_invoice_url=f"{api.service.base_url}/i/{secret}",
         invoice_pdf=f"https://pay.stripe.com/invoice/{secret}/pdf?s=ap",
     )
     invoice["status_transitions"] = {**invoice["status_transitions"], "finalized_at": api.now}

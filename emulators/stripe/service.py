@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from emulators.engine import Answer, Call, Clock, Fault, Service
 from emulators.stripe.access import RateLimiter, authenticate, authorize
 from emulators.stripe.api import Api
-from emulators.stripe.errors import NAMED, StripeError, rate_limited, server_error, unrecognized_url
+from emulators.stripe.errors import (
+    NAMED,
+    StripeError,
+    lock_timeout,
+    rate_limited,
+    server_error,
+    unrecognized_url,
+)
 from emulators.stripe.events import API_VERSION
 from emulators.stripe.expand import expand_all
+from emulators.stripe.hosted_page import invoice_at, page
 from emulators.stripe.idempotency import Keys
 from emulators.stripe.model import Obj, Operation
 from emulators.stripe.params import form_tree, read_form
@@ -46,11 +54,13 @@ class StripeService(Service):
         self.deliveries: set[asyncio.Task[None]] = set()
         self.delivery_log: list[dict[str, Any]] = []
         self.webhook_client: httpx.AsyncClient | None = None
+        self.base_url = "https://invoice.stripe.com"  # until a request says where this emulator is
         self.reset_data()
 
     def reset_data(self) -> None:
         self.worlds = {mode: World(RESOURCES, livemode=mode == "live") for mode in ("test", "live")}
         self.keys = {mode: Keys() for mode in ("test", "live")}
+        self.locked: set[str] = set()
         self.limiter, self.search_limiter = RateLimiter(), RateLimiter()
         self.delivery_log.clear()
 
@@ -76,10 +86,21 @@ class StripeService(Service):
 
     def admit(self, call: Call) -> Answer | None:
         call.context["request_id"] = "req_" + token(14)
+        if call.method == "GET" and call.path.startswith("/i/"):
+            return self._hosted_page(call)
+        if "host" in call.headers:
+            self.base_url = f"http://{call.headers['host']}"
         try:
             return self._admit(call)
         except StripeError as error:
             return self._refusal(call, error)
+
+    def _hosted_page(self, call: Call) -> Answer:
+        for world in self.worlds.values():
+            invoice = invoice_at(world, call.path)
+            if invoice is not None:
+                return Answer(200, page(world, invoice), {"content-type": "text/html; charset=utf-8"})
+        return Answer(404, "No such invoice.")
 
     def _admit(self, call: Call) -> Answer | None:
         key = authenticate(call, self.settings)
@@ -90,10 +111,17 @@ class StripeService(Service):
             self.search_limiter.count(self.settings.search_rate_limit_per_second)
         authorize(key, operation, self.settings)
         call.context["operation"], call.context["ids"] = operation, ids
+        self._lock(call, ids)
         name = call.headers.get("idempotency-key")
         if call.method != "POST" or not name or not self.settings.idempotency:
             return None
-        stored = self.keys[mode].claim(call, name, self.clock.now())
+        try:
+            stored = self.keys[mode].claim(call, name, self.clock.now())
+        except StripeError:
+            self._unlock(call)
+            raise
+        if stored is not None:
+            self._unlock(call)
         if stored is None:
             call.context["key"] = name
         return stored
@@ -120,7 +148,21 @@ class StripeService(Service):
             out.update(result.pop("_reveal"))
         return expand_all(world, out, paths)
 
+    def _lock(self, call: Call, ids: list[str]) -> None:
+        """With `lock_objects`: a write to an object that another write in flight holds answers 429."""
+        if not self.settings.lock_objects or call.method == "GET":
+            return
+        wanted = set(ids) | {value for name, value in call.form_pairs if name in ("customer", "invoice")}
+        if wanted & self.locked:
+            raise lock_timeout()
+        self.locked |= wanted
+        call.context["locks"] = wanted
+
+    def _unlock(self, call: Call) -> None:
+        self.locked -= call.context.pop("locks", set())
+
     def depart(self, call: Call) -> None:
+        self._unlock(call)
         if "key" in call.context:
             self.keys[call.context["mode"]].release(call.context["key"])
 

@@ -16,6 +16,8 @@ class StripeSettings(Settings):
     search_lag_seconds: how long a write stays invisible to search (about a minute at Stripe).
     restricted_keys: permissions by `rk_…` key: `{"rk_test_x": ["customer_write", "invoice_read"]}`.
     revoked_keys: keys that answer 401.
+    lock_objects: a write to an object (or for a customer or invoice) that another write in flight holds
+    answers 429 lock_timeout; needs latency_seconds to show.
     tax_rates: percent by customer country for automatic_tax: `{"DE": "19"}`; other countries: 0.
     default_currency, account_country: of the account.
     auto_finalize_seconds: how long a draft with auto_advance waits (about an hour at Stripe).
@@ -29,6 +31,7 @@ class StripeSettings(Settings):
     search_lag_seconds: float = 60.0
     restricted_keys: dict[str, list[str]] = field(default_factory=dict)
     revoked_keys: list[str] = field(default_factory=list)
+    lock_objects: bool = False
     tax_rates: dict[str, str] = field(default_factory=dict)
     default_currency: str = "usd"
     account_country: str = "US"

@@ -255,6 +255,12 @@ def test_the_emulators_run_as_a_process_of_their_own() -> None:
         httpx.get(urls["stripe"] + "/_emulator/health", trust_env=False)
 
 
+def test_a_taken_port_is_named(http: httpx.Client) -> None:
+    taken = http.base_url.port
+    with pytest.raises(SystemExit, match="A port is taken"):
+        main(["--only", "stripe", "--stripe-port", str(taken)])
+
+
 def test_the_command_line_names_unknown_services(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--only", "strip"])

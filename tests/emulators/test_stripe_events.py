@@ -80,7 +80,7 @@ def test_events_keep_what_the_object_was(client: stripe.StripeClient) -> None:
 def test_events_are_listed_by_type_and_time_for_30_days(
     client: stripe.StripeClient, service: StripeService, customer: str
 ) -> None:
-    invoice = add(client, draft(client, customer), {"amount": 5})
+    invoice = add(client, draft(client, customer), {"amount": 500})
     client.v1.invoices.finalize_invoice(invoice.id)
     service.clock.advance(60)
     sent_at = service.clock.epoch()

@@ -125,6 +125,23 @@ def test_a_key_in_flight_is_a_conflict(client: stripe.StripeClient, service: Str
     assert created(service) == 1
 
 
+def test_objects_can_be_locked_while_written(
+    client: stripe.StripeClient, service: StripeService, customer: str
+) -> None:
+    service.settings.lock_objects, service.settings.latency_seconds = True, 0.3
+
+    def update(name: str) -> str:
+        try:
+            return str(client.v1.customers.update(customer, {"name": name}).name)
+        except stripe.RateLimitError as error:
+            return str(error.error.code if error.error else None)
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = sorted(pool.map(update, ["A", "A"]))
+    assert outcomes == ["A", "lock_timeout"]
+    assert update("B") == "B"
+
+
 def test_test_and_live_keep_their_keys_apart(
     client: stripe.StripeClient, service: StripeService, stripe_url: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 import stripe
 
@@ -41,6 +42,25 @@ def test_a_credit_goes_to_the_balance_and_is_used_next(client: stripe.StripeClie
     final = client.v1.invoices.finalize_invoice(following.id)
     assert (final.total, final.amount_due, final.ending_balance) == (1000, 700, 0)
     assert client.v1.customers.retrieve(customer).balance == 0
+
+
+def test_a_debt_too_small_to_collect_waits_on_the_balance(client: stripe.StripeClient, customer: str) -> None:
+    small = add(client, draft(client, customer), {"amount": 49})
+    final = client.v1.invoices.finalize_invoice(small.id)
+    assert (final.status, final.total, final.amount_due, final.ending_balance) == ("paid", 49, 0, 49)
+    following = add(client, draft(client, customer), {"amount": 100})
+    assert client.v1.invoices.finalize_invoice(following.id).amount_due == 149
+
+
+def test_the_hosted_page_shows_the_invoice(client: stripe.StripeClient, customer: str) -> None:
+    invoice = add(client, draft(client, customer), {"amount": 123450, "description": "<Work>"})
+    url = client.v1.invoices.finalize_invoice(invoice.id).hosted_invoice_url
+    assert url is not None
+    page = httpx.get(url, trust_env=False)
+    assert page.headers["content-type"].startswith("text/html")
+    assert "1,234.50 EUR" in page.text
+    assert "&lt;Work&gt;" in page.text
+    assert httpx.get(url + "x", trust_env=False).status_code == 404
 
 
 def test_a_draft_follows_its_customer_until_finalized(client: stripe.StripeClient, customer: str) -> None:
