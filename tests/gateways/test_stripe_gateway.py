@@ -42,7 +42,7 @@ async def test_an_invoice_from_draft_to_sent(stripe_world: World, stripe_gateway
     assert invoice.metadata == {"o2c_key": KEY}
     final = await gateway.finalize_invoice(invoice.invoice_id, f"{KEY}:finalize")
     assert (final.status, final.auto_advance) == ("open", True)
-    assert final.hosted_invoice_url.startswith("https://")
+    assert "/i/" in final.hosted_invoice_url
     assert not await gateway.invoice_was_sent(invoice.invoice_id, since)
     await gateway.send_invoice(invoice.invoice_id, f"{KEY}:send")
     assert await gateway.invoice_was_sent(invoice.invoice_id, since)
