@@ -19,7 +19,11 @@ class PicklistValue:
 
 @dataclass(frozen=True)
 class Field:
-    """One field. `length` in characters, `precision` in digits of which `scale` stand behind the point."""
+    """One field. `length` in characters, `precision` in digits of which `scale` stand behind the point.
+
+    `compound` names the address that a part belongs to; `compound_of` is an address's own prefix. `guarded`
+    overrules what `system` derives, where a real org's describe says otherwise.
+    """
 
     name: str
     type: str
@@ -47,11 +51,15 @@ class Field:
     auto_number: str | None = None
     compound_of: str | None = None
     calculated: bool = False
+    compound: str | None = None
+    guarded: bool | None = None
     custom: bool = False
 
     @property
     def system(self) -> bool:
         """Whether everyone sees it: ids, audit fields, names, required fields have no field security."""
+        if self.guarded is not None:
+            return not self.guarded
         always = self.type == "id" or self.name_field or (not self.createable and not self.custom)
         return always or (not self.nillable and self.type != "boolean")
 

@@ -207,7 +207,11 @@ class Org:
         if not self.settings.field_level_security:
             return UNRESTRICTED
         tables = ("PermissionSetAssignment", "FieldPermissions", "ObjectPermissions")
-        state = (*(self.store.version(name) for name in tables), tuple(self.settings.hidden_fields))
+        state = (
+            *(self.store.version(name) for name in tables),
+            *self.settings.hidden_fields,
+            self.settings.restricted_user,
+        )
         known = self._access.get(user_id)
         if known is not None and known[0] == state:
             return known[1]
@@ -229,12 +233,12 @@ class Org:
                 granted = {action.lower() for action in actions if row.get(f"Permissions{action}")}
                 key = row["SobjectType"].lower()
                 objects[key] = objects.get(key, frozenset()) | granted
-        hidden = [name.lower() for name in self.settings.hidden_fields]
         return Access(
-            [row["Field"].lower() for row in fields if row.get("PermissionsRead")],
-            [row["Field"].lower() for row in fields if row.get("PermissionsEdit")],
+            frozenset(row["Field"].lower() for row in fields if row.get("PermissionsRead")),
+            frozenset(row["Field"].lower() for row in fields if row.get("PermissionsEdit")),
             objects,
-            hidden,
+            frozenset(name.lower() for name in self.settings.hidden_fields),
+            self.settings.restricted_user,
         )
 
     def _live(self, name: str) -> list[Row]:

@@ -1,6 +1,7 @@
 """The org's objects and fields, who may see them, and how they are related."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from emulators.salesforce.errors import OrgError
 from emulators.salesforce.fields import Field, ObjectType
@@ -11,7 +12,7 @@ _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 class Schema:
-    """Objects by name, in any case. `grants` maps a user id to what permission sets give that user."""
+    """Objects by name, in any case."""
 
     def __init__(self, multi_currency: bool = False) -> None:
         self.multi_currency = multi_currency
@@ -51,55 +52,73 @@ class Schema:
     def child_relationship(self, parent: ObjectType, name: str) -> tuple[ObjectType, Field] | None:
         """The child object behind a subquery's FROM, such as `OpportunityLineItems` or `Lines__r`."""
         wanted = name.lower()
-        for child, field in self.children(parent):
-            if field.child_relationship and field.child_relationship.lower() == wanted:
-                return child, field
+        for child, reference in self.children(parent):
+            if reference.child_relationship and reference.child_relationship.lower() == wanted:
+                return child, reference
         return None
 
 
+# What everyone may read, and what is open as its parent is.
+_OPEN = frozenset(
+    {
+        "User",
+        "Organization",
+        "OpportunityStage",
+        "CurrencyType",
+        "PermissionSet",
+        "PermissionSetAssignment",
+        "FieldPermissions",
+        "ObjectPermissions",
+        "Task",
+    }
+)
+_DETAILS = {
+    "OpportunityLineItem": "Opportunity",
+    "OpportunityContactRole": "Opportunity",
+    "OrderItem": "Order",
+    "PricebookEntry": "Pricebook2",
+}
+
+
+@dataclass(frozen=True)
 class Access:
-    """What one user may see and change: field-level security and object permissions of custom objects.
+    """What one user may see and change: field-level security and object permissions.
 
     A custom field is visible only by a permission set that is assigned to the user; a standard field is,
-    unless the org hides it (`hidden`, names like `Account.Phone`, in lower case). System fields, required
-    fields and master-detail fields have no field-level security.
+    unless the org hides it (`hidden`). System fields, required fields and master-detail fields have no
+    field-level security. A `restricted` user (the licence for integrations) needs grants for standard objects
+    and fields too. Names are `account.phone`, in lower case; `objects` maps an object to granted actions.
     """
 
-    def __init__(
-        self,
-        readable: Iterable[str],
-        editable: Iterable[str],
-        objects: dict[str, frozenset[str]],
-        hidden: Iterable[str],
-        everything: bool = False,
-    ) -> None:
-        self.readable = frozenset(readable)
-        self.editable = frozenset(editable)
-        self.objects = objects
-        self.hidden = frozenset(hidden)
-        self.everything = everything
+    readable: frozenset[str] = frozenset()
+    editable: frozenset[str] = frozenset()
+    objects: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+    restricted: bool = False
+    everything: bool = False
 
     def sees_object(self, item: ObjectType) -> bool:
-        return (
-            self.everything or not item.custom or "read" in self.objects.get(item.name.lower(), frozenset())
-        )
+        return self.may("read", item)
 
     def may(self, action: str, item: ObjectType) -> bool:
-        """`action` is create, read, edit or delete; standard objects are open to the integration user."""
-        return (
-            self.everything or not item.custom or action in self.objects.get(item.name.lower(), frozenset())
-        )
+        """`action` is create, read, edit or delete; without `restricted` standard objects are open."""
+        if self.everything or not (item.custom or self.restricted) or item.name in _OPEN:
+            return True
+        parent = _DETAILS.get(item.name)
+        if parent is not None:
+            action = "read" if action == "read" else "edit"
+        return action in self.objects.get((parent or item.name).lower(), frozenset())
 
     def sees(self, item: ObjectType, field: Field) -> bool:
-        if self.everything or field.system:
+        if self.everything or field.system or (item.name in _OPEN and not field.custom):
             return True
-        key = f"{item.name}.{field.name}".lower()
-        return key in self.readable if field.custom else key not in self.hidden
+        key = _key(item, field)
+        return key in self.readable if field.custom or self.restricted else key not in self.hidden
 
     def edits(self, item: ObjectType, field: Field) -> bool:
-        if self.everything or field.system or not field.custom:
+        if self.everything or field.system or not (field.custom or self.restricted):
             return self.sees(item, field)
-        return f"{item.name}.{field.name}".lower() in self.editable
+        return _key(item, field) in self.editable
 
     def field(self, item: ObjectType, name: str) -> Field | None:
         """The field by that name if it exists and the user sees it: the org does not tell the two apart."""
@@ -107,4 +126,9 @@ class Access:
         return found if found is not None and self.sees(item, found) else None
 
 
-UNRESTRICTED = Access((), (), {}, (), everything=True)
+def _key(item: ObjectType, field: Field) -> str:
+    """What a permission set calls the field: a part of an address goes by its address."""
+    return f"{item.name}.{field.compound or field.name}".lower()
+
+
+UNRESTRICTED = Access(everything=True)

@@ -26,6 +26,8 @@ class SalesforceSettings(Settings):
     per_record_latency_seconds: added to `latency_seconds` for each record that a call writes.
     client_id, client_secret, public_key: the External Client App; the key (PEM) verifies JWT bearer logins.
     hidden_fields: standard fields the integration user may not see, as `Account.Phone`.
+    restricted_user: the integration user has the licence for integrations, which sees no standard object or
+        field without a permission set either.
     field_level_security: off shows every field to everyone.
     deploy_polls: how often a deployment answers InProgress before its result.
     """
@@ -42,6 +44,7 @@ class SalesforceSettings(Settings):
     multi_currency: bool = False
     currencies: list[str] = field(default_factory=lambda: list(CURRENCIES))
     hidden_fields: list[str] = field(default_factory=list)
+    restricted_user: bool = False
     field_level_security: bool = True
     deploy_polls: int = 1
 

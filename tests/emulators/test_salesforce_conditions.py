@@ -16,7 +16,7 @@ from simple_salesforce.exceptions import (
 )
 
 from tests.emulators.salesforce_client import Client, Emulated, content, deal, emulated
-from tests.emulators.salesforce_package import bills_package
+from tests.emulators.salesforce_package import ALL, bills_package, manifest, permission_set, zipped
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,22 @@ def test_hidden_standard_fields_do_not_exist_for_the_user(emulator: Emulated, sf
     assert "Phone" not in {field["name"] for field in sf.Account.describe()["fields"]}
     emulator.control("settings", {"hidden_fields": []})
     assert sf.query("SELECT Phone FROM Account")["totalSize"] == 0
+
+
+def test_a_restricted_user_sees_only_what_is_granted(emulator: Emulated, sf: Client) -> None:
+    emulator.control("settings", {"restricted_user": True})
+    with pytest.raises(SalesforceMalformedRequest, match="INVALID_TYPE"):
+        sf.query("SELECT Id FROM Account")
+    assert "Account" not in {each["name"] for each in sf.describe()["sobjects"]}
+    granted = permission_set("Account.BillingAddress", objects={"Account": ALL})
+    manifest_xml = manifest(PermissionSet=["Reader"])
+    package = zipped({"package.xml": manifest_xml, "permissionsets/Reader.permissionset": granted})
+    emulator.control("deploy", package)
+    emulator.control("assign", {"permission_set": "Reader"})
+    assert sf.query("SELECT Id, Name, BillingCity, BillingAddress FROM Account")["totalSize"] == 0
+    with pytest.raises(SalesforceMalformedRequest, match="No such column 'Phone'"):
+        sf.query("SELECT Phone FROM Account")
+    assert sf.query("SELECT COUNT() FROM User")["totalSize"] == 2
 
 
 def test_a_call_takes_its_time_for_each_row(emulator: Emulated, sf: Client) -> None:

@@ -21,7 +21,17 @@ FEATURES = {
 # Keys that came with later API versions than some of the recordings have.
 NEWER = {"associateEntityType", "associateParentEntity", "sobjectDescribeOption"}
 # Traits that mean behaviour; labels and picklist values are each org's own.
-TRAITS = ["type", "createable", "updateable", "nillable", "scale", "nameField", "calculated", "unique"]
+TRAITS = [
+    "type",
+    "createable",
+    "updateable",
+    "nillable",
+    "scale",
+    "nameField",
+    "calculated",
+    "unique",
+    "permissionable",
+]
 
 
 def recorded_describe(name: str) -> Recorded:

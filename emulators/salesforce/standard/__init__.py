@@ -54,6 +54,7 @@ def parse_field(line: str, read_only: bool) -> Field:
         cascade="cascade" in flags,
         name_field="name" in flags,
         id_lookup="idlookup" in flags or base == "autonumber",
+        guarded=True if "guarded" in flags or base == "address" else False if "open" in flags else None,
     )
     return made.changed(**_by_type(base, argument, extra))
 
@@ -167,5 +168,15 @@ def standard_objects(multi_currency: bool) -> list[ObjectType]:
             new.add(currency_field())
         for item in system_fields():
             new.add(item)
+        _join_addresses(new)
         made.append(new)
     return made
+
+
+def _join_addresses(item: ObjectType) -> None:
+    """Tell the parts of each address whose they are: a part is seen where its address is."""
+    prefixes = {each.compound_of: each.name for each in item.fields.values() if each.compound_of}
+    for each in list(item.fields.values()):
+        for prefix, name in prefixes.items():
+            if each.name.startswith(prefix) and each.name != name:
+                item.add(each.changed(compound=name))
