@@ -115,3 +115,11 @@ def body_object(ask: Ask) -> dict[str, Any]:
             "JSON_PARSER_ERROR", "The HTTP entity body is required, but this request has no entity body."
         )
     return ask.body
+
+
+def body_list(ask: Ask, key: str, kind: type = dict) -> list[Any]:
+    """A list of objects (or of strings) in the request's JSON; raises JSON_PARSER_ERROR for anything else."""
+    found = body_object(ask).get(key)
+    if not isinstance(found, list) or not all(isinstance(item, kind) for item in found):
+        raise OrgError("JSON_PARSER_ERROR", f"Cannot deserialize {key} at [line:1, column:1]")
+    return found

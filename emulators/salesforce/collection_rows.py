@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from emulators.engine.wire import Answer
-from emulators.salesforce.api import Api, Ask, body_object
+from emulators.salesforce.api import Api, Ask, body_list, body_object
 from emulators.salesforce.describe import visible_object
 from emulators.salesforce.errors import OrgError
 from emulators.salesforce.fields import Field, ObjectType
@@ -30,14 +30,12 @@ Work = Callable[[int], Json]
 
 def _records(api: Api, ask: Ask) -> list[tuple[ObjectType, Json]]:
     """The body's records with their objects; raises for too many rows or chunks, or a row without type."""
-    body = body_object(ask)
-    given = body.get("records")
-    if not isinstance(given, list) or not all(isinstance(record, dict) for record in given):
-        raise OrgError("JSON_PARSER_ERROR", "records must be a list of sObjects")
+    given = body_list(ask, "records")
     _check_size(len(given))
     typed = []
     for record in given:
-        name = (record.get("attributes") or {}).get("type")
+        attributes = record.get("attributes")
+        name = attributes.get("type") if isinstance(attributes, dict) else None
         if not name:
             message = "Record must include an sObject type in 'attributes'"
             raise OrgError("INVALID_INPUT", message)
@@ -223,8 +221,7 @@ def read_rows(api: Api, ask: Ask) -> Answer:
     """GET /composite/sobjects/X?ids=…&fields=…, or POST with both in the body; null for what is not there."""
     item = visible_object(api, ask, ask.path[2])
     if ask.method == "POST":
-        body = body_object(ask)
-        ids, names = list(body.get("ids", [])), list(body.get("fields", []))
+        ids, names = body_list(ask, "ids", str), body_list(ask, "fields", str)
         _check_size(len(ids), MAX_READ_ROWS)
     else:
         ids = [part for part in ask.params.get("ids", "").split(",") if part]

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from emulators.engine.wire import Answer
-from emulators.salesforce.api import Api, Ask, body_object, split_version
+from emulators.salesforce.api import Api, Ask, body_list, body_object, split_version
 from emulators.salesforce.errors import OrgError, not_found
 
 Json = dict[str, Any]
@@ -19,8 +19,8 @@ _REFERENCE = re.compile(r"@\{([^}]+)\}")
 def composite(api: Api, ask: Ask) -> Answer:
     """POST /composite: subrequests in order, each result under its referenceId."""
     body = body_object(ask)
-    wanted = body.get("compositeRequest")
-    if not isinstance(wanted, list) or not wanted:
+    wanted = body_list(ask, "compositeRequest")
+    if not wanted:
         raise OrgError("JSON_PARSER_ERROR", "compositeRequest is required")
     if len(wanted) > MAX_SUBREQUESTS:
         message = f"Too many subrequests in one composite request. The limit is {MAX_SUBREQUESTS}"
@@ -68,7 +68,7 @@ def _undone(result: Json) -> Json:
 
 def _one(api: Api, ask: Ask, sub: Json, known: dict[str, Any]) -> Answer:
     try:
-        filled = _fill({"url": sub.get("url", ""), "body": sub.get("body")}, known)
+        filled = _fill({"url": str(sub.get("url", "")), "body": sub.get("body")}, known)
         inner = subrequest(
             ask, str(sub.get("method", "GET")), filled["url"], filled["body"], sub.get("httpHeaders")
         )
@@ -125,8 +125,8 @@ def _lookup(path: str, known: dict[str, Any]) -> str:
 def batch(api: Api, ask: Ask) -> Answer:
     """Batch: independent subrequests; `{"hasErrors", "results": [{"statusCode", "result"}]}`."""
     body = body_object(ask)
-    wanted = body.get("batchRequests")
-    if not isinstance(wanted, list) or not wanted or len(wanted) > MAX_SUBREQUESTS:
+    wanted = body_list(ask, "batchRequests")
+    if not wanted or len(wanted) > MAX_SUBREQUESTS:
         raise OrgError("LIMIT_EXCEEDED", f"A batch has between 1 and {MAX_SUBREQUESTS} subrequests")
     results = []
     for sub in wanted:
