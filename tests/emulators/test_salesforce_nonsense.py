@@ -16,12 +16,12 @@ from emulators.salesforce.seeding import seed
 from emulators.salesforce.settings import SalesforceSettings
 from emulators.salesforce.soql.execute import run
 
-WORDS = (
-    "SELECT FROM WHERE AND OR NOT IN LIKE ORDER BY GROUP HAVING LIMIT OFFSET Id Name Account Account.Name "
-    "Opportunity Amount CloseDate CreatedDate IsWon ( ) , = != < >= '001' 'x' 5 2026-01-01 TODAY LAST_N_DAYS:3 "
-    "null true COUNT() COUNT(Id) SUM(Amount) MAX(Name) FIELDS(ALL) What.Name Task BillingAddress Description "
-    "DESC NULLS LAST 1 * ' \\ ."
-).split()
+WORDS = r"""
+    SELECT FROM WHERE AND OR NOT IN LIKE ORDER BY GROUP HAVING LIMIT OFFSET Id Name Account Account.Name ( ) , =
+    Opportunity Amount CloseDate CreatedDate IsWon != < >= '001' 'x' 5 2026-01-01 TODAY LAST_N_DAYS:3 null true
+    COUNT() COUNT(Id) SUM(Amount) MAX(Name) FIELDS(ALL) What.Name Task BillingAddress Description DESC NULLS LAST
+    1 * ' \ .
+    """.split()  # noqa: SIM905 - fifty words read better as text
 LEAVES: list[Any] = [None, 1, 1.5, True, "x", "001Hs0000000001IAA", "2026-13-45", {"type": "Account"}, [None]]
 KEYS = ["records", "allOrNone", "Name", "OwnerId", "attributes", "Id", "compositeRequest", "batchRequests"]
 KEYS += ["referenceId", "method", "url", "body", "ids", "fields", "Parent"]
