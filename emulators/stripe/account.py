@@ -7,7 +7,7 @@ from typing import Any
 
 from emulators.stripe import crud
 from emulators.stripe.api import Api, merge_metadata
-from emulators.stripe.errors import StripeError
+from emulators.stripe.errors import StripeError, only_one_of
 from emulators.stripe.events import API_VERSION
 from emulators.stripe.model import Obj, Operation, Params, Resource
 from emulators.stripe.params import (
@@ -56,8 +56,7 @@ def list_events(api: Api, ids: list[str], params: Params) -> Obj:
     del ids
     oldest = api.now - EVENTS_KEPT_SECONDS
     if "type" in params and "types" in params:
-        message = "You may only specify one of these parameters: type, types."
-        raise StripeError(message, param="types", validation=True)
+        raise only_one_of(["type", "types"], "types")
     patterns = params.get("types") or ([params["type"]] if "type" in params else ["*"])
 
     def fits(event: Obj) -> bool:

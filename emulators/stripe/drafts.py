@@ -25,7 +25,7 @@ def attach(api: Api, invoice: Obj, items: list[Obj]) -> None:
     """Make lines of the items and put them on the draft."""
     if len(invoice["_lines"]) + len(items) > MAX_LINES:
         message = f"An invoice can have at most {MAX_LINES} line items."
-        raise StripeError(message, code="invoice_line_items_limit_exceeded", param="lines")
+        raise StripeError(message, param="lines")
     for item in items:
         item["invoice"] = invoice["id"]
         line = api.world.add(line_of(api, item, invoice["id"]))

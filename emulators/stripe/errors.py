@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 DOCS = "https://docs.stripe.com/error-codes/"
@@ -58,6 +59,11 @@ def empty_parameter(name: str) -> StripeError:
         "supply a non-empty value."
     )
     return StripeError(message, code="parameter_invalid_empty", param=name, validation=True)
+
+
+def only_one_of(names: Sequence[str], param: str) -> StripeError:
+    message = f"You may only specify one of these parameters: {', '.join(names)}."
+    return StripeError(message, code="parameters_exclusive", param=param, validation=True)
 
 
 def bad_parameter(message: str, param: str, code: str | None = None) -> StripeError:

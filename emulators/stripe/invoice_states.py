@@ -101,7 +101,7 @@ def send(api: Api, invoice: Obj, params: Params) -> Obj:
     email = customer["email"] if invoice["status"] == "draft" else invoice["customer_email"]
     if not email:
         message = "The customer has no email address: set one before you send the invoice."
-        raise StripeError(message, code="invoice_customer_email_missing", param="customer")
+        raise StripeError(message, param="customer")
     if invoice["status"] == "draft":
         finalize(api, invoice, {})
     return _send(api, invoice)

@@ -10,7 +10,7 @@ from emulators.stripe import invoice_states as states
 from emulators.stripe.api import Api, merged
 from emulators.stripe.customers import CUSTOM_FIELDS, fix_currency
 from emulators.stripe.drafts import add_lines, list_lines, remove_lines, sync_customer, take_pending
-from emulators.stripe.errors import StripeError, missing_parameter
+from emulators.stripe.errors import StripeError, missing_parameter, only_one_of
 from emulators.stripe.invoice_fields import EXPANDABLE, INCLUDABLE, INVOICE_FIELDS, present
 from emulators.stripe.lines import LINE, MAX_LINES
 from emulators.stripe.model import Obj, Operation, Params, Resource
@@ -112,8 +112,7 @@ def _apply(api: Api, invoice: Obj, params: Params) -> None:
         invoice.update(due_date=None, _days_until_due=None)
         return
     if days is not None and due is not None:
-        message = "You may only specify one of these parameters: days_until_due, due_date."
-        raise StripeError(message, param="due_date", validation=True)
+        raise only_one_of(["days_until_due", "due_date"], "due_date")
     if due is not None:
         if due < api.now:
             raise StripeError("The due date must be in the future.", param="due_date")

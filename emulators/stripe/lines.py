@@ -7,7 +7,7 @@ from typing import Any
 
 from emulators.stripe.api import Api
 from emulators.stripe.currencies import largest_amount, smallest_step
-from emulators.stripe.errors import StripeError, missing_parameter
+from emulators.stripe.errors import StripeError, missing_parameter, only_one_of
 from emulators.stripe.model import Obj, Params
 from emulators.stripe.params import (
     Spec,
@@ -25,7 +25,6 @@ from emulators.stripe.params import (
 from emulators.stripe.prices import AMOUNTS, TAX_BEHAVIOR, decimal_text, make_price, unit_amounts
 
 MAX_LINES = 250
-INVOICE_AMOUNTS: dict[str, Spec] = {"unit_amount": integer(), "unit_amount_decimal": decimal()}
 PRODUCT_DATA = hash_of(
     description=text(), metadata=metadata(), name=required(text()), tax_code=text(), unit_label=text(12)
 )
@@ -38,7 +37,7 @@ LINE: dict[str, Spec] = {
     "metadata": metadata(),
     "period": PERIOD,
     "price_data": hash_of(
-        **INVOICE_AMOUNTS,
+        **AMOUNTS,
         currency=required(currency()),
         product=text(),
         product_data=PRODUCT_DATA,
@@ -55,7 +54,7 @@ ITEM: dict[str, Spec] = {
     "metadata": metadata(),
     "period": PERIOD,
     "price_data": hash_of(
-        **INVOICE_AMOUNTS, currency=required(currency()), product=required(text()), tax_behavior=TAX_BEHAVIOR
+        **AMOUNTS, currency=required(currency()), product=required(text()), tax_behavior=TAX_BEHAVIOR
     ),
     "pricing": hash_of(price=required(text())),
     "quantity": integer(0),
@@ -63,7 +62,6 @@ ITEM: dict[str, Spec] = {
     "tax_behavior": TAX_BEHAVIOR,
     "unit_amount_decimal": decimal(),
 }
-__all__ = ["AMOUNTS", "ITEM", "LINE", "MAX_LINES", "fill_item", "line_of", "price_in"]
 
 
 def check_amount(value: int, code: str, param: str) -> None:
@@ -113,13 +111,11 @@ def fill_item(api: Api, item: Obj, params: Params, code: str, param: str) -> Non
     if len(sources) != 1:
         if not sources:
             raise missing_parameter(f"{param}[amount]" if param else "amount")
-        message = f"You may only specify one of these parameters: {', '.join(sources)}."
-        raise StripeError(message, param=_name(param, sources[0]), validation=True)
+        raise only_one_of(sources, _name(param, sources[0]))
     item["_tax_behavior"] = params.get("tax_behavior", "unspecified")
     if sources == ["amount"]:
         if "quantity" in params or "quantity_decimal" in params:
-            message = "You may only specify one of these parameters: amount, quantity."
-            raise StripeError(message, param=_name(param, "quantity"), validation=True)
+            raise only_one_of(["amount", "quantity"], _name(param, "quantity"))
         check_amount(params["amount"], code, _name(param, "amount"))
         item.update(amount=params["amount"], quantity=1, quantity_decimal="1", pricing=None)
         return
@@ -172,8 +168,7 @@ def _unit(api: Api, item: Obj, params: Params, code: str, param: str) -> tuple[D
 
 def _quantity(params: Params, param: str) -> Decimal:
     if "quantity" in params and "quantity_decimal" in params:
-        message = "You may only specify one of these parameters: quantity, quantity_decimal."
-        raise StripeError(message, param=_name(param, "quantity"), validation=True)
+        raise only_one_of(["quantity", "quantity_decimal"], _name(param, "quantity"))
     if "quantity_decimal" in params:
         quantity: Decimal = params["quantity_decimal"]
         if quantity < 0:

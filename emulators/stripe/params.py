@@ -42,7 +42,7 @@ def text(limit: int = 5000) -> Spec:
             raise bad_parameter("Invalid string: " + str(value), name)
         if len(value) > limit:
             message = f"Invalid string: {value[:9]}...{value[-9:]}; must be at most {limit} characters"
-            raise bad_parameter(message, name, "parameter_invalid_string_length" if limit < 5000 else None)
+            raise bad_parameter(message, name)
         return value
 
     return Spec(read)
@@ -73,7 +73,7 @@ def timestamp() -> Spec:
     return integer(0)
 
 
-def decimal(places: int = 12) -> Spec:
+def decimal(places: int = 12, minimum: int | None = None) -> Spec:
     def read(value: Any, name: str) -> Decimal:
         try:
             number = Decimal(value)
@@ -84,6 +84,8 @@ def decimal(places: int = 12) -> Spec:
             raise bad_parameter(f"Invalid decimal: {value}", name)
         if -exponent > places:
             raise bad_parameter(f"Invalid decimal: {value}; must have at most {places} decimal places", name)
+        if minimum is not None and number < minimum:
+            raise bad_parameter(f"This value must be greater than or equal to {minimum}.", name)
         return number
 
     return Spec(read)

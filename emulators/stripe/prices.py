@@ -7,7 +7,7 @@ from typing import Any
 
 from emulators.stripe import crud
 from emulators.stripe.api import Api, merged
-from emulators.stripe.errors import StripeError, missing_parameter
+from emulators.stripe.errors import StripeError, missing_parameter, only_one_of
 from emulators.stripe.model import Obj, Params, Resource
 from emulators.stripe.params import (
     Spec,
@@ -29,7 +29,7 @@ from emulators.stripe.world import World
 
 TAX_BEHAVIOR = choice("exclusive", "inclusive", "unspecified")
 INTERVAL = choice("day", "month", "week", "year")
-AMOUNTS: dict[str, Spec] = {"unit_amount": integer(0, 99_999_999), "unit_amount_decimal": decimal()}
+AMOUNTS: dict[str, Spec] = {"unit_amount": integer(0, 99_999_999), "unit_amount_decimal": decimal(minimum=0)}
 RECURRING = hash_of(
     interval=required(INTERVAL),
     interval_count=integer(1),
@@ -78,8 +78,7 @@ def unit_amounts(params: Params, prefix: str = "") -> dict[str, Any]:
     if (whole is None) == (exact is None):
         if whole is None:
             raise missing_parameter(f"{prefix}[unit_amount]" if prefix else "unit_amount")
-        message = "You may only specify one of these parameters: unit_amount, unit_amount_decimal."
-        raise StripeError(message, param=prefix or "unit_amount", validation=True)
+        raise only_one_of(["unit_amount", "unit_amount_decimal"], prefix or "unit_amount")
     value: Decimal = Decimal(str(whole)) if exact is None else exact
     in_units = value == value.to_integral_value()
     return {
@@ -93,8 +92,7 @@ def make_price(api: Api, params: Params) -> Obj:
     if (product_data is None) == ("product" not in params):
         if product_data is None:
             raise missing_parameter("product")
-        message = "You may only specify one of these parameters: product, product_data."
-        raise StripeError(message, param="product", validation=True)
+        raise only_one_of(["product", "product_data"], "product")
     options = params.pop("currency_options", None) or {}
     for code, option in options.items():
         option.update(unit_amounts(option, f"currency_options[{code}]"))

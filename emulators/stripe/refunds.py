@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulators.stripe import crud
 from emulators.stripe.api import Api, merge_metadata
-from emulators.stripe.errors import StripeError, missing_parameter
+from emulators.stripe.errors import StripeError, missing_parameter, only_one_of
 from emulators.stripe.model import Obj, Params, Resource
 from emulators.stripe.params import (
     choice,
@@ -57,8 +57,7 @@ def _charge_of(api: Api, params: Params) -> Obj:
     if ("charge" in params) == ("payment_intent" in params):
         if "charge" not in params:
             raise missing_parameter("charge")
-        message = "You may only specify one of these parameters: charge, payment_intent."
-        raise StripeError(message, param="charge", validation=True)
+        raise only_one_of(["charge", "payment_intent"], "charge")
     if "charge" in params:
         return api.find("charge", params["charge"], "charge")
     intent = api.find("payment_intent", params["payment_intent"], "payment_intent")

@@ -205,6 +205,15 @@ def test_every_event_is_of_a_type_the_sdk_knows(emitted: dict[str, list[Any]]) -
     } <= known
 
 
+def test_every_error_code_is_one_the_sdk_knows() -> None:
+    module = import_module("stripe._invoice")
+    hint = resolved(stripe.Invoice.LastFinalizationError.__annotations__["code"], module)
+    known = {value for each in names_of(hint) for value in typing.get_args(each)}
+    used = set(re.findall(r'code="([a-z_]+)"', SOURCES))
+    assert used - known == set()
+    assert "parameter_unknown" in used
+
+
 STORY_OBJECTS = sorted(
     {
         "account",

@@ -132,6 +132,10 @@ def test_one_customer_one_currency(client: stripe.StripeClient, customer: str) -
             r"price_data\[product\]|price_data\]\[product\]",
         ),
         ({"price_data": {"currency": "eur", "product": "prod_none", "unit_amount": 1}}, "No such product"),
+        (
+            {"price_data": {"currency": "eur", "product": "prod_none", "unit_amount": -1}},
+            "greater than or equal to 0",
+        ),
         ({"amount": 1, "discounts": [{"coupon": "x"}]}, "Received unknown parameter"),
     ],
 )
