@@ -100,6 +100,12 @@ class Journal:
         self.entries.append(entry)
         return entry
 
+    def note(self, at: datetime, effect: Effect) -> None:
+        """Enter what happened without a request, when the clock reached its time: method `CLOCK`."""
+        self._last_seq += 1
+        entry = JournalEntry(self._last_seq, at, "CLOCK", "", {}, {}, None, effects=[effect], in_flight=False)
+        self.entries.append(entry)
+
     @property
     def next_seq(self) -> int:
         """The number the next request will get."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from emulators.engine import Call
+from emulators.engine import Call, Effect
 from emulators.stripe.errors import no_such
 from emulators.stripe.events import emit
 from emulators.stripe.model import Obj, Params, Resource, clone
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HASHES_MERGED = frozenset(
     {"address", "shipping", "invoice_settings", "billing_details", "automatic_tax", "payment_settings"}
 )
+# Stripe tells of these changes twice: by their own event, and as an update.
+TWINNED = frozenset({"invoice.paid", "invoice.voided", "invoice.marked_uncollectible"})
 
 
 class Api:
@@ -70,16 +72,16 @@ class Api:
             emit(self, event, obj)
         return obj
 
-    def change(
-        self, obj: Obj, event: str | None, action: str, *, announce: bool = True, **values: Any
-    ) -> Obj:
+    def change(self, obj: Obj, event: str | None, action: str, **values: Any) -> Obj:
         """Set fields, note the effect, emit `event` with what they were before."""
         before = {name: clone(obj.get(name)) for name in values}
         obj.update(values)
         previous = {name: old for name, old in before.items() if old != obj[name]}
         self.touched(obj, action)
-        if event and announce:
+        if event:
             emit(self, event, obj, previous if event.endswith(".updated") else None)
+        if event in TWINNED:
+            emit(self, "invoice.updated", obj, previous)
         return obj
 
     def remove(self, obj: Obj, event: str | None) -> Obj:
@@ -96,6 +98,9 @@ class Api:
         """Record the effect in the journal, and let search learn of it after its lag."""
         if self.call is not None:
             self.call.effect(obj["object"], obj["id"], action)
+        elif self.service.holds(self.world):
+            effect = Effect(obj["object"], obj["id"], action)
+            self.service.journal.note(self.service.clock.now(), effect)
         resource: Resource = self.world.resources[obj["object"]]
         if resource.searchable:
             lag = timedelta(seconds=self.settings.search_lag_seconds)

@@ -6,7 +6,8 @@ from emulators.stripe.api import Api
 from emulators.stripe.currencies import smallest_charge
 from emulators.stripe.drafts import sync_customer
 from emulators.stripe.errors import StripeError
-from emulators.stripe.model import Obj, Params
+from emulators.stripe.events import emit
+from emulators.stripe.model import Obj, Params, clone
 from emulators.stripe.payments import collect, pay_with, prepare_payment, settle
 from emulators.stripe.totals import check_tax_location, retotal
 from emulators.stripe.world import ACCOUNT_ID, token
@@ -26,8 +27,10 @@ def finalize(api: Api, invoice: Obj, params: Params) -> Obj:
     check_tax_location(invoice, customer)
     if "auto_advance" in params:
         invoice["auto_advance"] = params["auto_advance"]
+    before = clone(invoice)
     _open(api, invoice, customer)
     api.change(invoice, "invoice.finalized", "finalized")
+    emit(api, "invoice.updated", invoice, {name: old for name, old in before.items() if old != invoice[name]})
     if invoice["amount_due"] == 0:
         settle(api, invoice)
         return invoice

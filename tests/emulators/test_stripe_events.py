@@ -90,7 +90,10 @@ def test_events_are_listed_by_type_and_time_for_30_days(
     assert client.v1.events.list({"type": "invoice.sent", "created": {"lt": sent_at}}).data == []
     several = client.v1.events.list({"types": ["invoice.finalized", "invoice.sent"]})
     assert [each.type for each in several] == ["invoice.sent", "invoice.finalized"]
-    assert len(client.v1.events.list({"type": "invoice.*"}).data) == 4
+    assert len(client.v1.events.list({"type": "invoice.*"}).data) == 5
+    twin = client.v1.events.list({"type": "invoice.updated", "limit": 1}).data[0].data.previous_attributes
+    assert twin is not None
+    assert (twin["status"], twin["number"]) == ("draft", None)
     assert client.v1.events.retrieve(event.id).type == "invoice.sent"
     service.clock.advance(31 * DAY)
     assert [each.type for each in client.v1.events.list()] == ["invoice.overdue"]

@@ -113,6 +113,10 @@ def test_a_draft_with_auto_advance_finalizes_by_itself(
     assert client.v1.invoices.retrieve(invoice.id).status == "draft"
     service.clock.advance(200)
     assert client.v1.invoices.retrieve(invoice.id).status == "open"
+    by_itself = service.journal.select(method="CLOCK")
+    assert ("invoice", "finalized") in [
+        (each.effects[0].object, each.effects[0].action) for each in by_itself
+    ]
 
 
 def test_an_unpaid_invoice_becomes_overdue(

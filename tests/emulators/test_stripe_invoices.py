@@ -36,7 +36,7 @@ def test_from_draft_to_sent(client: stripe.StripeClient, service: StripeService,
     types: list[str] = [event.type for event in client.v1.events.list({"limit": 100})]
     assert [types.count(f"invoice.{each}") for each in ("created", "updated", "finalized", "sent")] == [
         1,
-        1,
+        2,
         1,
         1,
     ]
