@@ -1,4 +1,4 @@
-"""From a plan to a sent invoice: draft, lines, check, finalize, send. Only finalizing could make a duplicate visible."""
+"""From plan to sent invoice: draft, lines, check, finalize, send. Only finalizing could make a duplicate visible."""
 
 from __future__ import annotations
 
