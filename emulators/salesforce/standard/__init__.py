@@ -126,7 +126,7 @@ def id_fields() -> list[Field]:
 
 def currency_field() -> Field:
     """The record's currency, which only a multi-currency org has."""
-    return Field("CurrencyIsoCode", "picklist", "Currency ISO Code", length=3, defaulted=True)
+    return Field("CurrencyIsoCode", "picklist", "Currency ISO Code", length=3, defaulted=True, guarded=False)
 
 
 def _blocks() -> Iterator[tuple[str, list[str]]]:
