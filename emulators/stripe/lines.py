@@ -200,10 +200,13 @@ def line_of(api: Api, item: Obj, invoice_id: str) -> Obj:
     """The invoice line of an invoice item (not stored)."""
     details: dict[str, Any] = {
         "invoice_item": item["id"],
-        "proration": False,
+        "proration": item["proration"],
         "proration_details": {"credited_items": None},
         "subscription": None,
     }
+    kind = "invoice_item_details"
+    if item["parent"] is not None:
+        kind, details = "subscription_item_details", {**details, **item["parent"]["subscription_details"]}
     return api.blank(
         "line_item",
         amount=item["amount"],
@@ -213,9 +216,10 @@ def line_of(api: Api, item: Obj, invoice_id: str) -> Obj:
         invoice=invoice_id,
         metadata=dict(item["metadata"]),
         parent={
-            "invoice_item_details": details,
+            "invoice_item_details": None,
             "subscription_item_details": None,
-            "type": "invoice_item_details",
+            "type": kind,
+            kind: details,
         },
         period=dict(item["period"]),
         pricing=item["pricing"],

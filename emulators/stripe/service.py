@@ -7,6 +7,10 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute, Route
+
 from emulators.engine import Answer, Call, Clock, Fault, Service
 from emulators.stripe.access import RateLimiter, authenticate, authorize
 from emulators.stripe.api import Api
@@ -83,6 +87,13 @@ class StripeService(Service):
         if self.webhook_client is not None:
             await self.webhook_client.aclose()
             self.webhook_client = None
+
+    def extra_routes(self) -> list[BaseRoute]:
+        async def deliveries(request: Request) -> JSONResponse:
+            del request
+            return JSONResponse({"deliveries": self.delivery_log})
+
+        return [Route("/_emulator/deliveries", deliveries)]
 
     def admit(self, call: Call) -> Answer | None:
         call.context["request_id"] = "req_" + token(14)

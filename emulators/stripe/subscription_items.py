@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from emulators.stripe.api import Api, merge_metadata
 from emulators.stripe.errors import StripeError, missing_parameter
 from emulators.stripe.lines import price_in
@@ -17,6 +19,7 @@ from emulators.stripe.params import (
 )
 from emulators.stripe.periods import period_end
 from emulators.stripe.prices import AMOUNTS, INTERVAL, TAX_BEHAVIOR, make_price
+from emulators.stripe.subscription_fields import items_of
 
 PRICE_DATA = hash_of(
     **AMOUNTS,
@@ -83,26 +86,62 @@ def keep_item(api: Api, subscription: Obj, item: Obj) -> None:
     subscription["_items"].append(item["id"])
 
 
-def change_items(api: Api, subscription: Obj, given: list[Params]) -> None:
-    for position, each in enumerate(given):
-        param = f"items[{position}]"
-        if "id" not in each:
-            keep_item(api, subscription, make_item(api, subscription, each, param))
-            continue
-        if each["id"] not in subscription["_items"]:
-            api.find("subscription_item", each["id"], f"{param}[id]")
-            raise StripeError("The item belongs to another subscription.", param=f"{param}[id]")
-        item = api.world.tables["subscription_item"][each["id"]]
-        if each.get("deleted"):
-            if len(subscription["_items"]) == 1:
-                raise StripeError("A subscription must have at least one active plan.", param=param)
-            subscription["_items"].remove(item["id"])
-            item["_deleted"] = True
-            continue
-        if "price" in each:
-            price = price_in(
-                api, each["price"], subscription["currency"], f"{param}[price]", kind="recurring"
-            )
-            item["_price"] = price["id"]
-        item["quantity"] = each.get("quantity", item["quantity"])
-        item["metadata"] = merge_metadata(item["metadata"], each.get("metadata", {}))
+@dataclass(frozen=True)
+class Change:
+    """What an update does to one item: what it was and what it will be (None: not there)."""
+
+    item: Obj
+    before: Obj | None
+    after: Obj | None
+
+
+def plan_changes(api: Api, subscription: Obj, given: list[Params]) -> list[Change]:
+    """The changes that an update's `items` ask for, checked and not made; raises StripeError."""
+    current = {item["id"]: item for item in items_of(api.world, subscription)}
+    changes = [
+        _plan(api, subscription, current, each, f"items[{position}]") for position, each in enumerate(given)
+    ]
+    touched = {change.item["id"] for change in changes}
+    kept = [item for item_id, item in current.items() if item_id not in touched]
+    result = [*kept, *(change.after for change in changes if change.after is not None)]
+    if not result:
+        raise StripeError("A subscription must have at least one active plan.", param="items")
+    check_intervals(result)
+    return changes
+
+
+def _plan(api: Api, subscription: Obj, current: dict[str, Obj], given: Params, param: str) -> Change:
+    if "id" not in given:
+        item = make_item(api, subscription, given, param)
+        first = next(iter(current.values()))
+        item.update({name: first[name] for name in ("current_period_start", "current_period_end")})
+        return Change(item, None, item)
+    if given["id"] not in current:
+        api.find("subscription_item", given["id"], f"{param}[id]")
+        raise StripeError("The item belongs to another subscription.", param=f"{param}[id]")
+    item = current[given["id"]]
+    if given.get("deleted"):
+        return Change(item, dict(item), None)
+    after = dict(item)
+    if "price" in given:
+        price = price_in(api, given["price"], subscription["currency"], f"{param}[price]", kind="recurring")
+        after["_price"] = price["id"]
+        after["_interval"] = (price["recurring"]["interval"], price["recurring"]["interval_count"])
+        if after["_interval"] != item["_interval"]:
+            message = "This emulator keeps a subscription's interval: cancel it and create another."
+            raise StripeError(message, param=f"{param}[price]", validation=True)
+    after["quantity"] = given.get("quantity", item["quantity"])
+    after["metadata"] = merge_metadata(item["metadata"], given.get("metadata", {}))
+    return Change(item, dict(item), after)
+
+
+def make_changes(api: Api, subscription: Obj, changes: list[Change]) -> None:
+    """Make planned changes."""
+    for change in changes:
+        if change.before is None:
+            keep_item(api, subscription, change.item)
+        elif change.after is None:
+            subscription["_items"].remove(change.item["id"])
+            change.item["_deleted"] = True
+        else:
+            change.item.update(change.after)

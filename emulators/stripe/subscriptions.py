@@ -23,6 +23,7 @@ from emulators.stripe.params import (
     text,
     unsettable,
 )
+from emulators.stripe.prorations import bill_now, prorate
 from emulators.stripe.subscription_billing import (
     bill_period,
     first_payment,
@@ -39,11 +40,12 @@ from emulators.stripe.subscription_fields import (
 )
 from emulators.stripe.subscription_items import (
     NEW_ITEM,
-    change_items,
     check_intervals,
     currency_of,
     keep_item,
+    make_changes,
     make_item,
+    plan_changes,
 )
 
 PATH, KIND = "subscriptions", "subscription"
@@ -68,7 +70,7 @@ CREATE: dict[str, Spec] = {
 UPDATE: dict[str, Spec] = {
     **WRITE,
     "items": list_of(hash_of(**NEW_ITEM, id=text(), deleted=boolean()), limit=20),
-    "proration_behavior": choice("none"),
+    "proration_behavior": choice("create_prorations", "always_invoice", "none"),
 }
 
 
@@ -124,18 +126,22 @@ def change(api: Api, subscription: Obj, params: Params) -> Obj:
         )
         raise StripeError(message)
     given = params.pop("items", [])
-    for name in ("off_session", "proration_behavior"):
-        params.pop(name, None)
+    proration = params.pop("proration_behavior", "create_prorations")
+    params.pop("off_session", None)
     if "cancel_at_period_end" in params:
         ends = min(item["current_period_end"] for item in items_of(api.world, subscription))
         params["cancel_at"] = ends if params["cancel_at_period_end"] else None
         params["canceled_at"] = api.now if params["cancel_at_period_end"] else None
     trial = dict(subscription)
     _apply(api, trial, dict(params))
-    change_items(api, subscription, given)
-    event = "customer.subscription.updated"
+    changes = plan_changes(api, subscription, given)
+    prorations = prorate(api, subscription, changes) if proration != "none" else []
+    make_changes(api, subscription, changes)
     values = merged(subscription, params)
-    return api.change(subscription, event, "updated", **values)
+    invoice = bill_now(api, subscription, prorations) if proration == "always_invoice" else None
+    if invoice is not None:
+        values["latest_invoice"] = invoice["id"]
+    return api.change(subscription, "customer.subscription.updated", "updated", **values)
 
 
 def cancel(api: Api, subscription: Obj, params: Params) -> Obj:

@@ -104,6 +104,7 @@ def _tell(service: StripeService, client: stripe.StripeClient) -> None:
     v1.subscriptions.update(
         subscription.id, {"items": [{"id": subscription["items"].data[0].id, "quantity": 5}]}
     )
+    service.clock.advance(32 * DAY)
     v1.subscription_items.list({"subscription": subscription.id})
     v1.invoices.list({"subscription": subscription.id, "expand": ["data.payments"]})
     v1.subscriptions.cancel(subscription.id)

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 import stripe
 
@@ -118,7 +119,7 @@ def test_deliveries_are_signed(
 
 @pytest.mark.usefixtures("endpoint")
 def test_failed_deliveries_are_retried_by_the_clock(
-    client: stripe.StripeClient, service: StripeService, receiver: Receiver
+    client: stripe.StripeClient, service: StripeService, receiver: Receiver, stripe_url: str
 ) -> None:
     receiver.status = 500
     client.v1.customers.create({"name": "A"})
@@ -131,7 +132,8 @@ def test_failed_deliveries_are_retried_by_the_clock(
     service.clock.advance(3601)
     eventually(lambda: len(service.delivery_log) == 3)
     assert [each["status"] for each in service.delivery_log] == [500, 500, 200]
-    assert {body for body, _ in receiver.got} != set()
+    log = httpx.get(stripe_url + "/_emulator/deliveries", trust_env=False).json()["deliveries"]
+    assert [each["attempt"] for each in log] == [1, 2, 3]
     assert client.v1.events.retrieve(pending.id).pending_webhooks == 0
     assert client.v1.events.list({"delivery_success": False}).data == []
 

@@ -146,6 +146,47 @@ def test_items_change_and_the_next_invoice_follows(
         client.v1.subscriptions.update(made.id, {"items": [{"id": item, "deleted": True}]})
 
 
+@pytest.mark.parametrize("behavior", ["create_prorations", "always_invoice"])
+def test_prorations(
+    client: stripe.StripeClient, service: StripeService, customer: str, monthly: str, behavior: str
+) -> None:
+    give_card(client, customer)
+    made = subscribe(client, customer, monthly)
+    item = made["items"].data[0]
+    middle = (item.current_period_start + item.current_period_end) // 2
+    service.clock.set(datetime.fromtimestamp(middle, UTC))
+    params: Any = {"items": [{"id": item.id, "quantity": 4}], "proration_behavior": behavior}
+    client.v1.subscriptions.update(made.id, params)
+    amounts = sorted(each.amount for each in client.v1.invoice_items.list({"customer": customer}))
+    assert amounts == [pytest.approx(-900, abs=2), pytest.approx(1800, abs=2)]
+    latest = invoices(client, made)[0]
+    if behavior == "always_invoice":
+        assert (latest.billing_reason, latest.status) == ("subscription_update", "paid")
+        assert latest.total == sum(amounts)
+    else:
+        assert latest.billing_reason == "subscription_create"
+    service.clock.advance(32 * DAY)
+    extra = 0 if behavior == "always_invoice" else sum(amounts)
+    assert invoices(client, made)[0].total == 3600 + extra
+
+
+def test_a_refused_change_changes_nothing(
+    client: stripe.StripeClient, customer: str, monthly: str, product: str
+) -> None:
+    yearly = client.v1.prices.create(
+        {"product": product, "currency": "eur", "unit_amount": 9000, "recurring": {"interval": "year"}}
+    )
+    made = subscribe(client, customer, monthly)
+    item = made["items"].data[0].id
+    with refused("This emulator"):
+        client.v1.subscriptions.update(
+            made.id, {"items": [{"id": item, "quantity": 9}, {"price": yearly.id}]}
+        )
+    with refused("same price"):
+        client.v1.subscriptions.update(made.id, {"items": [{"price": monthly}]})
+    assert client.v1.subscriptions.retrieve(made.id)["items"].data[0].quantity == 2
+
+
 def test_cancel_now_and_at_period_end(
     client: stripe.StripeClient, service: StripeService, customer: str, monthly: str
 ) -> None:
