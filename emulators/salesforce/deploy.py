@@ -70,7 +70,7 @@ def deploy(org: Org, data: bytes, check_only: bool = False) -> list[Outcome]:
 
 
 def _fill_new_fields(org: Org) -> None:
-    """Existing rows get a new checkbox's or picklist's absence, not its default, as in a real org."""
+    """Existing rows get a new field empty (a checkbox: false), not with its default, as in a real org."""
     for item in org.schema.objects.values():
         for row in org.store.rows(item.name).values():
             for field in item.fields.values():

@@ -3,9 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-TEXT_TYPES = frozenset(
-    {"string", "textarea", "picklist", "multipicklist", "email", "url", "phone", "id", "reference"}
-)
 NUMBER_TYPES = frozenset({"double", "currency", "percent", "int"})
 LONG_TEXT = 4000  # a longer text area cannot be filtered, sorted or grouped in SOQL
 

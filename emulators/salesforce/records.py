@@ -146,26 +146,28 @@ def upsert_record(api: Api, ask: Ask) -> Answer:
 
 
 def read_by_external_id(api: Api, ask: Ask) -> Answer:
-    item = visible_object(api, ask, ask.path[1])
-    field = lookup_field(api.access(ask), item, ask.path[2])
-    matches = find_by(api.writer(ask), item, field, "/".join(ask.path[3:]))
-    if not matches:
-        raise not_found()
+    item, matches = _named(api, ask)
     if len(matches) > 1:
         return Answer(300, _choices(item, matches, ask.version))
     return Answer(200, record_json(api.access(ask), item, matches[0], ask.version, wanted_fields(ask)))
 
 
 def delete_by_external_id(api: Api, ask: Ask) -> Answer:
+    item, matches = _named(api, ask)
+    if len(matches) > 1:
+        return Answer(300, _choices(item, matches, ask.version))
+    delete(api.writer(ask), item, matches[0]["Id"])
+    return Answer(204)
+
+
+def _named(api: Api, ask: Ask) -> tuple[ObjectType, list[Row]]:
+    """The object and the records that /sobjects/X/Field/value names; raises NOT_FOUND for none."""
     item = visible_object(api, ask, ask.path[1])
     field = lookup_field(api.access(ask), item, ask.path[2])
     matches = find_by(api.writer(ask), item, field, "/".join(ask.path[3:]))
     if not matches:
         raise not_found()
-    if len(matches) > 1:
-        return Answer(300, _choices(item, matches, ask.version))
-    delete(api.writer(ask), item, matches[0]["Id"])
-    return Answer(204)
+    return item, matches
 
 
 def _choices(item: ObjectType, matches: list[Row], version: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from simple_salesforce.exceptions import (
@@ -149,6 +150,14 @@ def test_upsert_by_external_id(emulator: Emulated, sf: Client) -> None:
     doubled = refusal(sf.Bill__c.upsert, path, {"Key__c": "in_1"})
     assert (doubled["errorCode"], doubled["fields"]) == ("INVALID_FIELD", ["Key__c"])
     assert refusal(sf.Bill__c.upsert, "Note__c/x", {})["errorCode"] == "NOT_FOUND"
+
+
+def test_an_external_id_may_hold_what_addresses_escape(emulator: Emulated, sf: Client) -> None:
+    for key in ("a/b", "a b", "a+b", "O'B", "ä?&#"):
+        path = f"Key__c/{quote(key, safe='')}"
+        assert sf.Bill__c.upsert(path, {}, raw_response=True).status_code == 201
+        assert sf.Bill__c.get_by_custom_id("Key__c", quote(key, safe=""))["Key__c"] == key
+        assert sf.Bill__c.delete(path) == 204
 
 
 def test_an_external_id_that_two_records_have_answers_300(emulator: Emulated, sf: Client) -> None:

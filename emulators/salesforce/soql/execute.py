@@ -205,17 +205,11 @@ def _field_writer(world: World, column: Column, version: str) -> Callable[[Row, 
             target, parent = found
             nested = holder.get(step.relationship)
             if nested is None:
-                shown = target if step.target is not None else _as_name(target)
-                nested = holder[step.relationship] = {"attributes": attributes(shown, parent["Id"], version)}
+                nested = holder[step.relationship] = {"attributes": attributes(target, parent["Id"], version)}
             current, holder = parent, nested
         holder[name] = as_json(read(row))
 
     return write_parent
-
-
-def _as_name(target: ObjectType) -> ObjectType:
-    """Records behind a reference to several types say their own type."""
-    return target
 
 
 def _child_writer(
