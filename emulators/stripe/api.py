@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from emulators.engine import Call, Effect
-from emulators.stripe.errors import no_such
+from emulators.stripe.errors import bad_parameter, no_such
 from emulators.stripe.events import emit
 from emulators.stripe.model import Obj, Params, Resource, clone
 
@@ -134,5 +134,7 @@ def merge_metadata(old: dict[str, str], new: dict[str, str] | None) -> dict[str,
     """'' for the whole clears it; '' for a key deletes that key."""
     if new is None:
         return {}
-    both = {**old, **new}
-    return {key: value for key, value in both.items() if value != ""}
+    left = {key: value for key, value in {**old, **new}.items() if value != ""}
+    if len(left) > 50:
+        raise bad_parameter("You can only have up to 50 metadata keys.", "metadata")
+    return left

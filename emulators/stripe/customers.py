@@ -180,6 +180,7 @@ CUSTOMER = Resource(
     },
     expandable={"invoice_settings.default_payment_method": "payment_method"},
     includable={"tax": tax, "subscriptions": subscriptions},
+    holds={"subscriptions.data": "subscription"},
     searchable=frozenset({"created", "email", "metadata", "name", "phone"}),
     operations=(
         crud.create(PATH, PERMISSION, make, {**WRITE, "payment_method": text()}, "customer_create"),

@@ -59,7 +59,7 @@ class Keys:
     def keep(self, key: str, answer: Answer) -> None:
         """Store what every later use of the key will be answered."""
         if key in self.records:
-            self.records[key].answer = answer
+            self.records[key].answer = Answer(answer.status, answer.body, dict(answer.headers))
 
     def release(self, key: str) -> None:
         """The request came to nothing that is kept: the key is free again."""

@@ -113,6 +113,7 @@ def confirmation_secret(world: World, invoice: Obj) -> Obj | None:
     return None if intent is None else {"client_secret": intent["client_secret"], "type": "payment_intent"}
 
 
+HOLDS = {"lines.data": "line_item", "payments.data": "invoice_payment"}
 INCLUDABLE = {"payments": payments, "confirmation_secret": confirmation_secret}
 
 

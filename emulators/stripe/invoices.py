@@ -11,7 +11,7 @@ from emulators.stripe.api import Api, merged
 from emulators.stripe.customers import CUSTOM_FIELDS, fix_currency
 from emulators.stripe.drafts import add_lines, list_lines, remove_lines, sync_customer, take_pending
 from emulators.stripe.errors import StripeError, missing_parameter, only_one_of
-from emulators.stripe.invoice_fields import EXPANDABLE, INCLUDABLE, INVOICE_FIELDS, present
+from emulators.stripe.invoice_fields import EXPANDABLE, HOLDS, INCLUDABLE, INVOICE_FIELDS, present
 from emulators.stripe.lines import LINE, MAX_LINES
 from emulators.stripe.model import Obj, Operation, Params, Resource
 from emulators.stripe.params import (
@@ -185,6 +185,7 @@ INVOICE = Resource(
     fields=INVOICE_FIELDS,
     expandable=EXPANDABLE,
     includable=INCLUDABLE,
+    holds=HOLDS,
     present=present,
     searchable=frozenset({"created", "currency", "customer", "metadata", "number", "status", "total"}),
     operations=(

@@ -41,6 +41,7 @@ class Resource:
     fields: every field it emits, with its default; id, object, created and livemode are the engine's.
     expandable: dotted paths that hold an id, with the type each may expand to.
     includable: fields emitted only when expanded, computed from the stored object.
+    holds: dotted paths of embedded objects (`lines.data`), with their type.
     present: fields computed at every rendering (embedded lists).
     """
 
@@ -51,6 +52,7 @@ class Resource:
     operations: tuple[Operation, ...] = ()
     expandable: Mapping[str, str] = field(default_factory=dict)
     includable: Mapping[str, Callable[[World, Obj], Any]] = field(default_factory=dict)
+    holds: Mapping[str, str] = field(default_factory=dict)
     present: Callable[[World, Obj, Obj], None] | None = None
     id_length: int = 24
     livemode: bool = True

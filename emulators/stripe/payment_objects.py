@@ -220,6 +220,7 @@ CHARGE = Resource(
     },
     expandable={"customer": "customer", "payment_intent": "payment_intent"},
     includable={"refunds": refunds_of},
+    holds={"refunds.data": "refund"},
     searchable=frozenset({"amount", "created", "currency", "customer", "metadata", "status"}),
     operations=(
         crud.retrieve(CHARGES, "charge", "charge", "charge_retrieve"),

@@ -23,7 +23,7 @@ from emulators.stripe.errors import (
     unrecognized_url,
 )
 from emulators.stripe.events import API_VERSION
-from emulators.stripe.expand import expand_all
+from emulators.stripe.expand import check_expand, expand_all
 from emulators.stripe.hosted_page import invoice_at, page
 from emulators.stripe.idempotency import Keys
 from emulators.stripe.model import Obj, Operation
@@ -35,6 +35,7 @@ from emulators.stripe.world import World, token
 if TYPE_CHECKING:
     import httpx
 
+KINDS = {resource.path: resource.name for resource in RESOURCES.values()}
 PLACEHOLDER = re.compile(r"\{\w+\}")
 
 
@@ -153,6 +154,8 @@ class StripeService(Service):
         params = read_form(form_tree(pairs), operation.accepts)
         paths = params.pop("expand", None) or []
         world = self.worlds[call.context["mode"]]
+        if call.method != "GET" and operation.path.partition("/")[0] in KINDS:
+            check_expand(RESOURCES, KINDS[operation.path.partition("/")[0]], paths)
         result = operation.run(Api(self, world, call), call.context["ids"], params)
         out = result if result.get("object") in ("list", "search_result") else world.render(result)
         if result.get("_reveal"):

@@ -205,6 +205,7 @@ SUBSCRIPTION = Resource(
     prefix="sub_",
     fields=SUBSCRIPTION_FIELDS,
     expandable=EXPANDABLE,
+    holds={"items.data": "subscription_item"},
     present=present,
     searchable=frozenset({"created", "metadata", "status"}),
     operations=(
@@ -223,6 +224,7 @@ SUBSCRIPTION_ITEM = Resource(
     noun="subscription_item",
     livemode=False,
     fields=ITEM_FIELDS,
+    holds={"price": "price"},
     present=present_item,
     operations=(
         crud.retrieve("subscription_items", KIND, "subscription_item", "subscription_item_retrieve"),

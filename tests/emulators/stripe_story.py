@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import stripe
 
 from emulators.run import running
@@ -108,6 +111,29 @@ def _tell(service: StripeService, client: stripe.StripeClient) -> None:
     v1.subscription_items.list({"subscription": subscription.id})
     v1.invoices.list({"subscription": subscription.id, "expand": ["data.payments"]})
     v1.subscriptions.cancel(subscription.id)
+    _troubles(service, client, monthly.id)
     v1.customers.delete(v1.customers.create({}).id)
     for _ in v1.events.list({"limit": 100}).auto_paging_iter():
         pass
+
+
+def _troubles(service: StripeService, client: stripe.StripeClient, monthly: str) -> None:
+    """Invoices that are voided, lost, exempt from tax and declined; a subscription that expires."""
+    v1 = client.v1
+    customer = v1.customers.create({"address": {"country": "FR"}, "tax_exempt": "exempt"})
+    card = v1.payment_methods.attach("pm_card_chargeCustomerFail", {"customer": customer.id})
+    ids = []
+    for exempt in ("exempt", "reverse", "none"):
+        v1.customers.update(customer.id, {"tax_exempt": exempt})
+        params: Any = {"customer": customer.id, "currency": "eur", "automatic_tax": {"enabled": True}}
+        invoice = v1.invoices.create(params)
+        v1.invoice_items.create({"customer": customer.id, "invoice": invoice.id, "amount": 900})
+        ids.append(v1.invoices.finalize_invoice(invoice.id).id)
+    with contextlib.suppress(stripe.CardError):
+        v1.invoices.pay(ids[0], {"payment_method": card.id})
+    v1.invoices.void_invoice(ids[0], {"expand": ["payments.data.payment.payment_intent"]})
+    v1.invoices.mark_uncollectible(ids[1])
+    v1.invoices.pay(ids[2], {"paid_out_of_band": True, "expand": ["payments.data.payment.payment_intent"]})
+    v1.payment_intents.list({"customer": customer.id})
+    v1.subscriptions.create({"customer": customer.id, "items": [{"price": monthly}]})
+    service.clock.advance(2 * DAY)

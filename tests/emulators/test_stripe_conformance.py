@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, NoneType
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import stripe
@@ -151,12 +151,18 @@ def mismatches(value: Any, annotation: Any, path: str) -> list[str]:
     options = list(names_of(annotation))
     if value is None:
         return [] if _may_be_missing(annotation) else [f"{path} is null"]
-    if isinstance(value, bool | int) and not _fits_number(value, options):
-        return [f"{path}: {value!r} is not {options}"]
-    if isinstance(value, str) and options and all(each in (int, bool, float) for each in options):
+    numbers_only = bool(options) and all(each in (int, bool, float) for each in options)
+    if (isinstance(value, bool | int) and not _fits_number(value, options)) or (
+        isinstance(value, str) and numbers_only
+    ):
         return [f"{path}: {value!r} is not {options}"]
     if isinstance(value, dict) and value.get("object") == "list":
         return [each for below in value["data"] for each in wrong_fields(below, None, path)]
+    listed = {
+        part for each in options if typing.get_origin(each) is Literal for part in typing.get_args(each)
+    }
+    if isinstance(value, str) and listed and value not in listed:
+        return [f"{path}: {value!r} is not one of {sorted(listed)}"]
     classes = [each for each in options if isinstance(each, type) and issubclass(each, stripe.StripeObject)]
     if isinstance(value, dict | list) and classes:
         return wrong_fields(value, classes[0], path)
@@ -169,7 +175,7 @@ def _fits_number(value: int, options: list[Any]) -> bool:
         not options
         or wanted in options
         or Any in options
-        or any(typing.get_origin(each) is typing.Literal for each in options)
+        or any(typing.get_origin(each) is Literal for each in options)
     )
 
 

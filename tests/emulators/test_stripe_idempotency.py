@@ -24,6 +24,9 @@ def test_the_same_key_replays_the_first_answer(client: stripe.StripeClient, serv
     assert (again.id, again.name) == (first.id, "A")
     assert again.last_response is not None
     assert again.last_response.headers["idempotent-replayed"] == "true"
+    assert first.last_response is not None
+    assert again.last_response.headers["original-request"] == first.last_response.request_id
+    assert again.last_response.request_id != first.last_response.request_id
     assert created(service) == 1
     assert [entry.replayed for entry in service.journal.entries] == [False, False, True]
     assert service.journal.entries[2].effects == []

@@ -182,6 +182,19 @@ def test_expansion(client: stripe.StripeClient) -> None:
         client.v1.prices.retrieve(price.id, {"expand": ["a.b.c.d.e"]})
 
 
+def test_a_write_that_cannot_be_expanded_is_not_made(
+    client: stripe.StripeClient, service: StripeService
+) -> None:
+    for bad in ("colour", "tax.colour", "subscriptions.data"):
+        with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
+            client.v1.customers.create({"name": "A", "expand": [bad]})
+    assert service.journal.effects() == []
+    with pytest.raises(stripe.InvalidRequestError, match="more than 4 levels"):
+        client.v1.customers.create({"name": "A", "expand": ["subscriptions.data.items.data.price"]})
+    good = ["tax", "invoice_settings.default_payment_method", "subscriptions.data.latest_invoice"]
+    client.v1.customers.create({"name": "A", "expand": good})
+
+
 def test_lookup_keys_are_unique_and_can_move(client: stripe.StripeClient) -> None:
     product = client.v1.products.create({"name": "Seat"})
     old = client.v1.prices.create(
