@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from prefect import runtime
 from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
 
-from order_to_cash.domain.decisions import RunLimit, check_run_limits
+from flows.judging import Judged
+from order_to_cash.domain.decisions import RunLimit, check_run_limits, deals_over_approval_limit
 from order_to_cash.domain.errors import RunHeld
 from order_to_cash.domain.identity import digest
-from order_to_cash.domain.records import BillingPlan
+from order_to_cash.domain.problems import Reason, problem
 from tasks.announcements import announce_held
 from tasks.company import Company
+from tasks.deals import Rejection
 
 # A person may be asked on a Friday evening.
 WAIT_SECONDS = 7 * 24 * 3600
@@ -25,28 +25,49 @@ class Approval(RunInput):
     approved_by: str
 
 
-async def require_approval(
-    company: Company, plans: Sequence[BillingPlan], approved_by: str, run_id: str
-) -> None:
-    """Return when the run may go on; `approved_by` is empty when nobody has approved it yet.
+async def approve(company: Company, judged: Judged, named: bool, approved_by: str, run_id: str) -> None:
+    """Return when what is left in `judged.ready` may be billed; `approved_by` is empty when nobody approved yet.
 
-    Started from a deployment, the run is suspended and goes on from its top once approved: nothing has been billed
-    before this point. Anywhere else it raises RunHeld, which says how to approve it.
+    A single deal above the approval limit is set aside, so that it holds nobody else up: its owner is told. A run
+    that is too large in all is held. Where a person named the deals in a deployment's form, and where a sweep is
+    too large, the run is suspended and goes on from its top once approved: nothing was billed before this point.
+    Raises RunHeld, which says how to approve it, where it cannot wait.
     """
+    if approved_by:
+        _authorised(company, approved_by)
+        return
+    can_wait = bool(runtime.deployment.id)
+    if not (can_wait and named):
+        _set_aside_large(company, judged)
+    plans = [ready.plan for ready in judged.ready]
     limit = check_run_limits(plans, company.rules)
     if limit is None:
         return
-    if not approved_by:
-        await announce_held(company, limit, digest(sorted(plan.digest for plan in plans)), run_id)
-        if not runtime.deployment.id:
-            raise limit.error()
-        answer = await asuspend_flow_run(
-            wait_for_input=Approval.with_initial_data(description=_question(limit)),
-            timeout=WAIT_SECONDS,
-            key="approval",
-        )
-        approved_by = answer.approved_by
-    _authorised(company, approved_by)
+    about = digest(sorted(plan.digest for plan in plans))
+    asked_now = await announce_held(company, limit, about, run_id)
+    if not can_wait or not (asked_now or named):
+        raise limit.error()
+    answer = await asuspend_flow_run(
+        wait_for_input=Approval.with_initial_data(description=_question(limit)),
+        timeout=WAIT_SECONDS,
+        key="approval",
+    )
+    _authorised(company, answer.approved_by)
+
+
+def _set_aside_large(company: Company, judged: Judged) -> None:
+    """Move deals above the approval limit from `ready` to `rejected`."""
+    large = {
+        plan.opportunity_id
+        for plan in deals_over_approval_limit([ready.plan for ready in judged.ready], company.rules)
+    }
+    for ready in judged.ready:
+        if ready.outcome.opportunity_id in large:
+            message = f"The deal of {ready.plan.total} is above what is billed without a person's approval."
+            judged.rejected.append(
+                Rejection(ready.outcome.mapped, (problem(Reason.NEEDS_APPROVAL, message),))
+            )
+    judged.ready = [ready for ready in judged.ready if ready.outcome.opportunity_id not in large]
 
 
 def _authorised(company: Company, approved_by: str) -> None:

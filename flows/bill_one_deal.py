@@ -14,13 +14,21 @@ from prefect.logging import get_run_logger
 
 from order_to_cash.domain.errors import O2CError, RecordGone
 from order_to_cash.domain.problems import Reason, problem
-from order_to_cash.domain.records import BillTo, CollectionMethod, StripeInvoice
+from order_to_cash.domain.records import BillingPlan, BillTo, CollectionMethod, StripeInvoice
 from order_to_cash.ledger.claims import Claim
 from order_to_cash.ledger.tables import Obligation
 from tasks.company import Company
 from tasks.customers import Payer, customer_for
 from tasks.deals import label_of
-from tasks.invoices import add_lines, check_total, delete_stray, draft_invoice, finalize_invoice, send_invoice
+from tasks.invoices import (
+    add_lines,
+    adopt_invoice,
+    check_total,
+    delete_stray,
+    draft_invoice,
+    finalize_invoice,
+    send_invoice,
+)
 from tasks.obligations import Claims, claim_deal, let_rest, settle_undecided, start_over, take_up
 from tasks.outcomes import DealOutcome, DealStatus, ended_by
 
@@ -77,13 +85,14 @@ async def _invoice(company: Company, outcome: DealOutcome, claim: Claim, payer: 
     plan, label = outcome.plan, label_of(outcome.mapped)
     assert plan is not None
     draft = await draft_invoice(company, claim, plan, payer, label)
-    if draft.status == "draft":
-        try:
-            draft = await add_lines(company, claim, plan, draft, label)
-        except RecordGone:
-            await start_over(company, claim, label)
-            raise
-        await check_total(plan, draft, payer.customer_id, label)
+    if draft.status != "draft":
+        return await adopt_invoice(company, claim, draft, label)
+    try:
+        draft = await add_lines(company, claim, plan, draft, label)
+    except RecordGone:
+        await start_over(company, claim, label)
+        raise
+    await check_total(plan, draft, payer.customer_id, label)
     return await finalize_invoice(company, claim, draft, label)
 
 
@@ -92,10 +101,14 @@ async def _sent(company: Company, outcome: DealOutcome, claim: Claim, invoice: S
     if invoice.collection_method == CollectionMethod.SEND_INVOICE:
         await send_invoice(company, claim, invoice, label_of(outcome.mapped))
     billed = replace(outcome, status=DealStatus.BILLED, claim=claim, invoice=invoice)
-    if outcome.plan is not None and claim.plan_digest != outcome.plan.digest:
+    if outcome.plan is not None and _differs(outcome.plan, claim, invoice):
         edited = problem(Reason.EDITED_AFTER_BILLING, "The deal was changed after its invoice was finalized.")
         return replace(billed, problems=(*billed.problems, edited))
     return billed
+
+
+def _differs(plan: BillingPlan, claim: Claim, invoice: StripeInvoice) -> bool:
+    return claim.plan_digest != plan.digest or invoice.total_excluding_tax != plan.total
 
 
 async def _ended(company: Company, outcome: DealOutcome, claims: Claims, error: Exception) -> DealOutcome:

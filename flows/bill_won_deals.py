@@ -24,18 +24,17 @@ from prefect import flow, runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.approval import require_approval
+from flows.approval import approve
 from flows.bill_one_deal import bill_deal, finish_deal
 from flows.judging import Judged, judge_deals
 from order_to_cash.domain.errors import O2CError, RunHeld
-from order_to_cash.domain.records import BillingPlan
 from tasks.announcements import alert_failed_run, alert_unfinished, announce_billed, announce_quarantine
 from tasks.company import Company, company_named
 from tasks.deals import label_of
 from tasks.obligations import Claims, close
 from tasks.outcomes import DealOutcome, DealStatus, RunSummary, problem_of
 from tasks.previews import preview_customer
-from tasks.quarantine import hold, hold_back, let_go
+from tasks.quarantine import hold, hold_back
 from tasks.reports import show_plan, show_summary
 from tasks.write_back import write_back
 
@@ -94,10 +93,9 @@ async def _run(
     judged = await judge_deals(company, opportunity_ids)
     if mode is Mode.PLAN:
         return await _preview(company, judged)
+    await approve(company, judged, bool(opportunity_ids), approved_by, run_id)
     if judged.rejected:
         await hold(company, judged.rejected, len(judged.rejected))
-    await let_go(company, [ready.outcome.opportunity_id for ready in judged.ready])
-    await require_approval(company, _plans(judged), approved_by, run_id)
     outcomes = await _bill_all(company, judged, run_id)
     await hold_back(company, outcomes)
     summary = RunSummary((*outcomes, *judged.not_billed))
@@ -162,10 +160,6 @@ async def _announce(company: Company, outcome: DealOutcome, run_id: str) -> Deal
         return await announce_billed(company, outcome, run_id, label_of(outcome.mapped))
     except O2CError as error:
         return replace(outcome, problems=(*outcome.problems, problem_of(error)))
-
-
-def _plans(judged: Judged) -> list[BillingPlan]:
-    return [ready.outcome.plan for ready in judged.ready if ready.outcome.plan is not None]
 
 
 async def summary_of(state: State[Any]) -> RunSummary | None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from order_to_cash.domain.errors import RecordRejected
 from order_to_cash.domain.judgement import Catalogue
 from order_to_cash.domain.mapping import MappedDeal
-from order_to_cash.domain.records import BillTo, WonDeal
+from order_to_cash.domain.records import BillingPlan, BillTo, WonDeal
 from order_to_cash.ledger.tables import Obligation
 from tasks.catalogue import read_catalogue, refresh_customers
 from tasks.company import Company
@@ -33,6 +33,7 @@ class Ready:
     """A planned deal and who is billed."""
 
     outcome: DealOutcome
+    plan: BillingPlan
     bill_to: BillTo
 
 
@@ -121,4 +122,4 @@ async def _plan(
     except RecordRejected as error:
         judged.rejected.append(Rejection(mapped, (problem_of(error),)))
     else:
-        judged.ready.append(Ready(replace(DealOutcome(mapped, DealStatus.PLANNED), plan=plan), deal.account))
+        judged.ready.append(Ready(DealOutcome(mapped, DealStatus.PLANNED, plan=plan), plan, deal.account))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from order_to_cash.domain.decisions import RunLimit
 from order_to_cash.domain.errors import ClaimedElsewhere, ClaimLost, O2CError, Permanent
@@ -36,7 +36,9 @@ async def announce_billed(company: Company, outcome: DealOutcome, run_id: str, l
     message = billed_message(
         billed_notice(outcome), salesforce_url=company.record_url, run_url=run_url(run_id)
     )
-    effect = _post(company.slack, notice_key("billed", outcome.opportunity_id), message, name="announce")
+    effect = _post(
+        company.slack, notice_key("billed", outcome.opportunity_id), message, name="announce", run_id=run_id
+    )
     try:
         await once(StepPage(company.ledger.operations, outcome.claim, effect), effect)
     except Permanent as error:
@@ -64,10 +66,10 @@ async def announce_quarantine(company: Company, held: Sequence[DealOutcome], run
 
 
 @step("ask Slack for approval")
-async def announce_held(company: Company, limit: RunLimit, about: str, run_id: str) -> None:
-    """Ask whether a large run may go on, once for the same deals."""
+async def announce_held(company: Company, limit: RunLimit, about: str, run_id: str) -> bool:
+    """Ask whether a large run may go on, once for the same deals; whether it was asked only now, by this run."""
     message = held_run_message(limit, run_url=run_url(run_id))
-    await _tell(company, notice_key("approval", about[:32]), message, run_id)
+    return await _tell(company, notice_key("approval", about[:32]), message, run_id)
 
 
 @step("alert")
@@ -105,28 +107,47 @@ async def alert_unfinished(company: Company, summary: RunSummary, run_id: str) -
     await _tell(company, notice_key("unfinished", about[:32]), message, run_id)
 
 
-async def _tell(company: Company, key: str, message: Message, run_id: str) -> None:
-    """Post once under `key`. What Slack refuses or another run is posting does not end the run."""
+async def _tell(company: Company, key: str, message: Message, run_id: str) -> bool:
+    """Post once under `key`; whether it was this run that did, or would have without a channel.
+
+    What Slack refuses or another run is posting does not end the run.
+    """
     if company.slack is None:
-        return
-    effect = _post(company.slack, key, message, name=key)
+        return True
+    effect = _post(company.slack, key, message, name=key, run_id=run_id)
     try:
-        await once(LonePage(company.ledger.operations, "notice", run_id, effect), effect)
+        told_by = await once(LonePage(company.ledger.operations, "notice", run_id, effect), effect)
     except (Permanent, ClaimedElsewhere, ClaimLost):
-        return
+        return False
+    return told_by.run_id == run_id
 
 
-def _post(slack: Slack, key: str, message: Message, *, name: str) -> Effect[str]:
-    async def make(_key: str) -> str:
-        return await asyncio.to_thread(
-            slack.gateway.post, slack.channel, message.text, message.blocks, key=key
-        )
+@dataclass(frozen=True)
+class _Told:
+    """A message in the channel, and the run that posted it."""
 
-    async def look_up(operation: Operation) -> str | None:
+    ts: str
+    run_id: str
+
+
+def _post(slack: Slack, key: str, message: Message, *, name: str, run_id: str) -> Effect[_Told]:
+    async def make(_key: str) -> _Told:
+        ts = await asyncio.to_thread(slack.gateway.post, slack.channel, message.text, message.blocks, key=key)
+        return _Told(ts, run_id)
+
+    async def look_up(operation: Operation) -> _Told | None:
         since = operation.intended_at - CLOCK_SKEW
-        return await asyncio.to_thread(slack.gateway.find, slack.channel, key, since)
+        ts = await asyncio.to_thread(slack.gateway.find, slack.channel, key, since)
+        return _Told(ts, run_id) if ts else None
 
-    async def recall(outcome: dict[str, str]) -> str:
-        return outcome["ts"]
+    async def recall(outcome: dict[str, str]) -> _Told:
+        return _Told(outcome["ts"], outcome.get("run_id", ""))
 
-    return Effect(name, {"key": key}, make, look_up, record=lambda ts: {"ts": ts}, recall=recall)
+    return Effect(
+        name,
+        {"key": key},
+        make,
+        look_up,
+        record=lambda told: {"ts": told.ts, "run_id": told.run_id},
+        recall=recall,
+    )

@@ -103,6 +103,14 @@ async def finalize_invoice(company: Company, claim: Claim, draft: StripeInvoice,
     return invoice
 
 
+@step("adopt · {label}")
+async def adopt_invoice(company: Company, claim: Claim, invoice: StripeInvoice, label: str) -> StripeInvoice:
+    """Stripe bills this deal already and the ledger did not know: it was restored, or is new. Nothing is made."""
+    del label
+    await record_finalized(company, claim, invoice)
+    return invoice
+
+
 async def record_finalized(company: Company, claim: Claim, invoice: StripeInvoice) -> None:
     """Write down that this obligation is billed by `invoice`."""
     await asyncio.to_thread(

@@ -38,6 +38,7 @@ class DealOutcome:
     invoice: StripeInvoice | None = None
     written_back: bool = False
     announced: bool = False
+    needs_a_person: bool = False  # billed, but what is left cannot be done before somebody acts
 
     @property
     def concluded(self) -> bool:
@@ -83,7 +84,8 @@ class RunSummary:
     def left_over(self) -> list[DealOutcome]:
         """What ought to be done and is not, for another reason than the deal's own record."""
         open_ends = self.having(DealStatus.UNFINISHED, DealStatus.FAILED)
-        return open_ends + [outcome for outcome in self.having(DealStatus.BILLED) if not outcome.concluded]
+        unconcluded = [one for one in self.having(DealStatus.BILLED) if not one.concluded]
+        return open_ends + [outcome for outcome in unconcluded if not outcome.needs_a_person]
 
     @property
     def incomplete(self) -> bool:

@@ -12,6 +12,7 @@ from tasks.outcomes import DealOutcome, DealStatus
 from tasks.retrying import step
 
 RECORD_TYPE = "Opportunity"
+MESSAGES_SHOWN = 5
 
 
 @step("quarantine {count} deals")
@@ -24,7 +25,7 @@ async def hold(company: Company, rejections: Sequence[Rejection], count: int) ->
             record_id=rejection.mapped.opportunity_id,
             code=problem.code,
             field=problem.field,
-            message=problem.message,
+            message=_all_messages(rejection, problem.code),
             remedy=problem.remedy,
             owner_id=rejection.mapped.owner_id,
             digest=rejection.content_digest,
@@ -34,6 +35,13 @@ async def hold(company: Company, rejections: Sequence[Rejection], count: int) ->
         for problem in {problem.code: problem for problem in rejection.problems}.values()
     ]
     await asyncio.to_thread(company.ledger.quarantine.put_many, batch)
+
+
+def _all_messages(rejection: Rejection, code: str) -> str:
+    """What speaks against the deal under one code: a deal may have several lines without a price."""
+    messages = list(dict.fromkeys(one.message for one in rejection.problems if one.code == code))
+    more = f" … and {len(messages) - MESSAGES_SHOWN} more." if len(messages) > MESSAGES_SHOWN else ""
+    return " ".join(messages[:MESSAGES_SHOWN]) + more
 
 
 async def hold_back(company: Company, outcomes: Sequence[DealOutcome]) -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from order_to_cash.domain.decisions import BilledDeal, WriteBack, write_back_rows
 from order_to_cash.domain.errors import ClaimLost, O2CError, RecordGone
 from order_to_cash.domain.queries import deals_by_id_queries
-from order_to_cash.domain.records import Problem
 from order_to_cash.ledger.claims import Claim
 from tasks.company import Company
 from tasks.outcomes import DealOutcome, DealStatus, problem_of
@@ -46,7 +45,7 @@ async def write_back(company: Company, billed: Sequence[DealOutcome], count: int
         company.ledger.operations.succeed_many, STEP, [(_claim(outcome), {}) for outcome in done]
     )
     refused = [
-        replace(outcome, problems=(*outcome.problems, _not_written(errors[outcome.opportunity_id])))
+        _refused(outcome, errors[outcome.opportunity_id])
         for outcome in held
         if outcome.opportunity_id in errors
     ]
@@ -126,8 +125,9 @@ def _claim(outcome: DealOutcome) -> Claim:
     return outcome.claim
 
 
-def _not_written(error: O2CError) -> Problem:
+def _refused(outcome: DealOutcome, error: O2CError) -> DealOutcome:
+    """Billed, but Salesforce does not say so yet."""
     problem = problem_of(error)
-    return problem.model_copy(
-        update={"message": f"The invoice is out, but Salesforce was not told of it: {problem.message}"}
-    )
+    message = f"The invoice is out, but Salesforce was not told of it: {problem.message}"
+    told = problem.model_copy(update={"message": message})
+    return replace(outcome, problems=(*outcome.problems, told), needs_a_person=not error.retryable)

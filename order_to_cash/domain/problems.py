@@ -17,6 +17,7 @@ class Reason(StrEnum):
     CLOSED_BEFORE_GO_LIVE = "closed_before_go_live"
     ALREADY_BILLED = "already_billed"
     EDITED_AFTER_BILLING = "edited_after_billing"
+    NEEDS_APPROVAL = "needs_approval"
     NEEDS_SUBSCRIPTION = "needs_subscription"
     ACCOUNT_MISSING = "account_missing"
     CUSTOMER_NAME_MISSING = "customer_name_missing"
@@ -60,6 +61,10 @@ _ADVICE: dict[Reason, _Advice] = {
     Reason.EDITED_AFTER_BILLING: _Advice(
         "Amount",
         "Compare the deal with its invoice. To bill the difference, credit the invoice and win a new deal.",
+    ),
+    Reason.NEEDS_APPROVAL: _Advice(
+        "Amount",
+        "Bill it by the form of won-deals, or by o2c bill ID --mode apply --approved-by NAME, with an approver's name.",
     ),
     Reason.NEEDS_SUBSCRIPTION: _Advice(
         "OpportunityLineItems",
