@@ -40,12 +40,12 @@ class LookOut:
         self._offered = {str(row["Id"]): _stamps(row) for row in rows}
         self._done = {key: stamps for key, stamps in self._done.items() if key in self._offered}
         fresh = [key for key, stamps in self._offered.items() if self._done.get(key) != stamps]
-        wanted = dict.fromkeys([*fresh, *sorted(await self._begun())])
+        wanted = dict.fromkeys([*fresh, *self._rests, *sorted(await self._begun())])
         now = self._company.clock.now()
         return [key for key in wanted if key not in self._rests or self._rests[key][1] <= now]
 
     async def handled(self, opportunity_ids: Iterable[str], unfinished: Iterable[str]) -> None:
-        """These were worked on. What is `unfinished`, or still begun in the ledger, is due again after a growing rest."""
+        """These were worked on. What is `unfinished`, or still begun in the ledger, is due again after a rest."""
         now = self._company.clock.now()
         left = {*unfinished, *await self._begun()}
         for key in opportunity_ids:
