@@ -84,6 +84,10 @@ class Api:
             emit(self, "invoice.updated", obj, previous)
         return obj
 
+    def rehearsal(self) -> Api:
+        """The same operation on a copy: what is made there leaves no trace (shared objects must not change)."""
+        return Api(self.service, self.world.scratch())
+
     def remove(self, obj: Obj, event: str | None) -> Obj:
         if event:
             emit(self, event, obj)

@@ -21,11 +21,16 @@ def must_be_draft(invoice: Obj) -> None:
         raise StripeError("This invoice is no longer editable", code="invoice_not_editable", param="invoice")
 
 
-def attach(api: Api, invoice: Obj, items: list[Obj]) -> None:
-    """Make lines of the items and put them on the draft."""
-    if len(invoice["_lines"]) + len(items) > MAX_LINES:
+def check_count(invoice: Obj, more: int) -> None:
+    """Raises StripeError when the invoice would have more lines than Stripe allows."""
+    if len(invoice["_lines"]) + more > MAX_LINES:
         message = f"An invoice can have at most {MAX_LINES} line items."
         raise StripeError(message, param="lines")
+
+
+def attach(api: Api, invoice: Obj, items: list[Obj]) -> None:
+    """Make lines of the items and put them on the draft."""
+    check_count(invoice, len(items))
     for item in items:
         item["invoice"] = invoice["id"]
         line = api.world.add(line_of(api, item, invoice["id"]))
@@ -36,14 +41,21 @@ def add_lines(api: Api, invoice: Obj, params: Params) -> Obj:
     must_be_draft(invoice)
     if not params["lines"]:
         raise missing_parameter("lines")
-    items = [
-        _item(api, invoice, dict(line), f"lines[{position}]") for position, line in enumerate(params["lines"])
-    ]
+    check_count(invoice, len(params["lines"]))
+    if any(
+        "price_data" in line for line in params["lines"]
+    ):  # a later line may be refused: make no prices yet
+        _items(api.rehearsal(), invoice, params["lines"])
+    items = _items(api, invoice, params["lines"])
     attach(api, invoice, items)
     for item in items:
         if item["id"] not in api.world.tables["invoiceitem"]:
             api.store(item, "invoiceitem.created")
     return _changed(api, invoice, params)
+
+
+def _items(api: Api, invoice: Obj, lines: list[Params]) -> list[Obj]:
+    return [_item(api, invoice, dict(line), f"lines[{position}]") for position, line in enumerate(lines)]
 
 
 def _item(api: Api, invoice: Obj, line: Params, param: str) -> Obj:

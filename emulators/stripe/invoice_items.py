@@ -5,7 +5,7 @@ from __future__ import annotations
 from emulators.stripe import crud
 from emulators.stripe.api import Api, merged
 from emulators.stripe.customers import fix_currency
-from emulators.stripe.drafts import attach, must_be_draft, new_item
+from emulators.stripe.drafts import attach, check_count, must_be_draft, new_item
 from emulators.stripe.errors import StripeError, missing_parameter
 from emulators.stripe.lines import ITEM, fill_item, line_of
 from emulators.stripe.model import Obj, Params, Resource
@@ -24,9 +24,13 @@ def make(api: Api, params: Params) -> Obj:
     if invoice is not None:
         must_be_draft(invoice)
     code = _currency(api, params, invoice, customer)
+    if invoice is not None:
+        check_count(invoice, 1)
+    trial = api.rehearsal()  # what is refused must leave no price behind and no currency fixed
+    fill_item(trial, new_item(trial, customer["id"], code, params), params, code, "")
+    fix_currency(api, customer, code)
     item = new_item(api, customer["id"], code, params)
     fill_item(api, item, params, code, "")
-    fix_currency(api, customer, code)
     api.store(item, "invoiceitem.created")
     if invoice is not None:
         attach(api, invoice, [item])

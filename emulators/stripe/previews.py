@@ -37,7 +37,7 @@ def preview(api: Api, ids: list[str], params: Params) -> Obj:
         invoice["automatic_tax"] |= params["automatic_tax"]
     sync_customer(invoice, customer)
     check_tax_location(invoice, customer)
-    scratch = Api(api.service, api.world.scratch())
+    scratch = api.rehearsal()
     lines = []
     for position, given in enumerate(items):
         each = dict(given)

@@ -99,11 +99,12 @@ def make_price(api: Api, params: Params) -> Obj:
     values = {**params, **unit_amounts(params)}
     if product_data is None:
         api.find("product", params["product"], "product")
-    _take_lookup_key(api, values)
+    _lookup_key_holder(api, values)
     if product_data is not None:
         from emulators.stripe.products import make_product  # products make prices too
 
         values["product"] = make_product(api, product_data)["id"]
+    _take_lookup_key(api, values)
     price = api.blank("price")
     price.update(merged(price, values))
     recurring = params.get("recurring")
@@ -114,16 +115,25 @@ def make_price(api: Api, params: Params) -> Obj:
     return api.store(price, "price.created")
 
 
-def _take_lookup_key(api: Api, values: Params, own_id: str | None = None) -> None:
-    key, transfer = values.get("lookup_key"), values.pop("transfer_lookup_key", False)
+def _lookup_key_holder(api: Api, values: Params, own_id: str | None = None) -> Obj | None:
+    """Another price with that lookup key; raises StripeError unless it is to be transferred."""
+    key = values.get("lookup_key")
     if key is None:
-        return
+        return None
     for other in api.world.all("price"):
         if other["lookup_key"] == key and other["id"] != own_id:
-            if not transfer:
+            if not values.get("transfer_lookup_key"):
                 message = f"A price (`{other['id']}`) already uses that lookup key."
                 raise StripeError(message, param="lookup_key")
-            api.change(other, "price.updated", "updated", lookup_key=None)
+            return other
+    return None
+
+
+def _take_lookup_key(api: Api, values: Params, own_id: str | None = None) -> None:
+    holder = _lookup_key_holder(api, values, own_id)
+    values.pop("transfer_lookup_key", None)
+    if holder is not None:
+        api.change(holder, "price.updated", "updated", lookup_key=None)
 
 
 def change_price(api: Api, price: Obj, params: Params) -> Obj:

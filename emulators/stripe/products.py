@@ -19,7 +19,14 @@ from emulators.stripe.params import (
     text,
     unsettable,
 )
-from emulators.stripe.prices import AMOUNTS, CURRENCY_OPTIONS, INTERVAL, TAX_BEHAVIOR, make_price
+from emulators.stripe.prices import (
+    AMOUNTS,
+    CURRENCY_OPTIONS,
+    INTERVAL,
+    TAX_BEHAVIOR,
+    make_price,
+    unit_amounts,
+)
 
 PRODUCT_WRITE: dict[str, Spec] = {
     "active": boolean(),
@@ -45,6 +52,8 @@ DEFAULT_PRICE_DATA = hash_of(
 
 def make_product(api: Api, params: Params) -> Obj:
     price_data = params.pop("default_price_data", None)
+    if price_data is not None:
+        unit_amounts(price_data, "default_price_data")  # refused before the product is made
     product = api.blank("product", updated=api.now)
     if "id" in params and api.world.get("product", params["id"]) is not None:
         raise StripeError("Product already exists.", code="resource_already_exists", param="id")

@@ -179,3 +179,33 @@ def test_at_most_250_lines(client: stripe.StripeClient, customer: str) -> None:
         add(client, invoice, {"amount": 1})
     with refused("Array too long"):
         add(client, draft(client, customer), *({"amount": 1} for _ in range(251)))
+
+
+def test_a_refused_call_leaves_no_trace(
+    client: stripe.StripeClient, service: StripeService, customer: str, product: str
+) -> None:
+    invoice = draft(client, customer)
+    seen = len(service.journal.effects())
+    inline = {"price_data": {"currency": "eur", "product": product, "unit_amount": 100}}
+    with refused("No such price"):
+        add(client, invoice, inline, {"pricing": {"price": "price_none"}})
+    full = add(client, invoice, *({"amount": 1} for _ in range(250)))
+    with refused("at most 250"):
+        add(client, full, inline)
+    params: Any = {"customer": customer, "currency": "usd", "amount": 5}
+    with refused("You cannot combine currencies"):
+        client.v1.invoice_items.create(params)
+    fresh = client.v1.customers.create({"name": "B"})
+    params = {
+        "customer": fresh.id,
+        "price_data": {"currency": "usd", "product": "prod_none", "unit_amount": 1},
+    }
+    with refused("No such product"):
+        client.v1.invoice_items.create(params)
+    assert client.v1.customers.retrieve(fresh.id).currency is None
+    assert {each.object for each in service.journal.effects()[seen:]} == {
+        "invoiceitem",
+        "invoice",
+        "customer",
+    }
+    assert client.v1.prices.list().data == []
