@@ -18,7 +18,7 @@ from order_to_cash.domain.records import BillingPlan, BillTo, CollectionMethod, 
 from order_to_cash.ledger.claims import Claim
 from order_to_cash.ledger.tables import Obligation
 from tasks.company import Company
-from tasks.customers import Payer, customer_for
+from tasks.customers import customer_for
 from tasks.deals import label_of
 from tasks.invoices import (
     add_lines,
@@ -73,25 +73,27 @@ async def _bill(
     if claim.already_finalized:
         invoice = await company.stripe.retrieve_invoice(claim.stripe_invoice_id)
         return await _sent(company, outcome, claim, invoice)
-    payer = await customer_for(company, bill_to, plan.currency, run_id, label)
-    for stray in claim.strays:
-        await delete_stray(company, claim, stray, payer.customer_id, label)
-    invoice = await _invoice(company, outcome, claim, payer)
+    try:
+        invoice = await _invoice(company, outcome, claim, bill_to)
+    except RecordGone:
+        # Somebody deleted the draft, or the customer, in Stripe: once more from the beginning.
+        await start_over(company, claim, label)
+        claim = claims.hold(await claim_deal(company, plan, run_id, label))
+        invoice = await _invoice(company, outcome, claim, bill_to)
     return await _sent(company, outcome, claim, invoice)
 
 
-async def _invoice(company: Company, outcome: DealOutcome, claim: Claim, payer: Payer) -> StripeInvoice:
+async def _invoice(company: Company, outcome: DealOutcome, claim: Claim, bill_to: BillTo) -> StripeInvoice:
     """The finalized invoice. A duplicate could only become visible here, so only one id is ever finalized."""
     plan, label = outcome.plan, label_of(outcome.mapped)
     assert plan is not None
+    payer = await customer_for(company, bill_to, plan.currency, claim.run_id, label)
+    for stray in claim.strays:
+        await delete_stray(company, claim, stray, payer.customer_id, label)
     draft = await draft_invoice(company, claim, plan, payer, label)
     if draft.status != "draft":
         return await adopt_invoice(company, claim, draft, label)
-    try:
-        draft = await add_lines(company, claim, plan, draft, label)
-    except RecordGone:
-        await start_over(company, claim, label)
-        raise
+    draft = await add_lines(company, claim, plan, draft, label)
     await check_total(plan, draft, payer.customer_id, label)
     return await finalize_invoice(company, claim, draft, label)
 

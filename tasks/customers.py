@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from itertools import count
 
 from order_to_cash.domain.emails import email_domain, is_free_mail, normalize_email
 from order_to_cash.domain.errors import RecordGone
-from order_to_cash.domain.identity import customer_key, digest
+from order_to_cash.domain.identity import METADATA_CURRENCY, customer_key, digest
 from order_to_cash.domain.matching import MatchDecision, score_candidates
 from order_to_cash.domain.records import BillTo, CustomerMatch, StripeCustomer
-from order_to_cash.domain.wire import customer_changes, customer_params
+from order_to_cash.domain.wire import Params, customer_changes, customer_params
 from order_to_cash.ledger.intents import Operation
 from tasks.company import Company
 from tasks.effects import CLOCK_SKEW, Effect, LonePage, Outcome, once
@@ -33,7 +34,7 @@ async def customer_for(company: Company, bill_to: BillTo, currency: str, run_id:
     One Account at a time: two of its deals in one run would otherwise both find nobody and both create.
     """
     del label
-    async with company.lock(f"customer:{bill_to.account_id}:{currency}"):
+    async with company.lock(f"customer:{bill_to.account_id}"):
         decision, found = await match_customer(company, bill_to, currency)
         if found is None:
             customer = await _create(company, bill_to, currency, run_id)
@@ -90,20 +91,32 @@ async def _mirrored(company: Company, bill_to: BillTo, currency: str) -> list[St
 
 
 async def _create(company: Company, bill_to: BillTo, currency: str, run_id: str) -> StripeCustomer:
-    params = customer_params(bill_to)
-    key = customer_key(bill_to.account_id, currency, digest(params))
+    """A new customer. One that was created earlier and deleted in Stripe since is followed by another."""
+    params = _params(bill_to, currency)
+    for generation in count(1):
+        about = digest(params if generation == 1 else [params, generation])
+        key = customer_key(bill_to.account_id, currency, about)
+        effect = _creation(company, bill_to, currency, key)
+        customer = await once(LonePage(company.ledger.operations, "customer", run_id, effect), effect)
+        await asyncio.to_thread(company.ledger.customers.upsert_many, [customer])
+        if not customer.deleted:
+            return customer
+    raise AssertionError("count() does not end")
 
+
+def _creation(company: Company, bill_to: BillTo, currency: str, key: str) -> Effect[StripeCustomer]:
     async def make(idempotency_key: str) -> StripeCustomer:
-        return await company.stripe.create_customer(params, idempotency_key)
+        return await company.stripe.create_customer(_params(bill_to, currency), idempotency_key)
 
     async def look_up(operation: Operation) -> StripeCustomer | None:
         made = await company.stripe.list_customers(created_gte=operation.intended_at - CLOCK_SKEW)
-        return next((customer for customer in made if customer.account_id == bill_to.account_id), None)
+        ours = [one for one in made if (one.account_id, one.currency) == (bill_to.account_id, currency)]
+        return ours[0] if ours else None
 
     async def recall(outcome: Outcome) -> StripeCustomer:
         return await company.stripe.retrieve_customer(str(outcome["customer_id"]))
 
-    effect = Effect(
+    return Effect(
         key,
         {"account_id": bill_to.account_id, "currency": currency},
         make,
@@ -111,9 +124,11 @@ async def _create(company: Company, bill_to: BillTo, currency: str, run_id: str)
         record=lambda customer: {"customer_id": customer.customer_id},
         recall=recall,
     )
-    customer = await once(LonePage(company.ledger.operations, "customer", run_id, effect), effect)
-    await asyncio.to_thread(company.ledger.customers.upsert_many, [customer])
-    return customer
+
+
+def _params(bill_to: BillTo, currency: str) -> Params:
+    params = customer_params(bill_to)
+    return {**params, "metadata": {**params["metadata"], METADATA_CURRENCY: currency}}
 
 
 async def _adopt(company: Company, bill_to: BillTo, customer: StripeCustomer) -> StripeCustomer:

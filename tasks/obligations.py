@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from order_to_cash.domain.errors import ClaimLost, O2CError, RecordRejected
+from order_to_cash.domain.errors import ClaimLost, O2CError, RecordGone, RecordRejected
 from order_to_cash.domain.identity import salesforce_id
 from order_to_cash.domain.money import Money
 from order_to_cash.domain.records import BillingPlan, StripeInvoice
 from order_to_cash.ledger.claims import Claim, ObligationState
+from order_to_cash.ledger.intents import OperationState
 from order_to_cash.ledger.tables import Obligation
 from tasks.company import Company
 from tasks.invoices import record_finalized
@@ -74,11 +75,14 @@ async def settle_undecided(company: Company, claim: Claim, label: str) -> Stripe
     None when it did not: the draft is deleted then, and the next claim begins a new generation.
     """
     del label
-    invoice = await company.stripe.retrieve_invoice(claim.stripe_invoice_id)
-    if invoice.status != "draft":
+    try:
+        invoice = await company.stripe.retrieve_invoice(claim.stripe_invoice_id)
+    except RecordGone:
+        invoice = None  # only drafts can be deleted: it was not finalized
+    if invoice is not None and invoice.status != "draft":
         await record_finalized(company, claim, invoice)
         return invoice
-    await company.stripe.delete_draft(invoice.invoice_id)
+    await company.stripe.delete_draft(claim.stripe_invoice_id)
     edited = RecordRejected("The deal was edited before its invoice was finalized.", code="deal_edited")
     await asyncio.to_thread(company.ledger.operations.refuse, claim, "finalize", edited)
     await asyncio.to_thread(company.ledger.obligations.release, claim)
@@ -107,8 +111,13 @@ async def let_rest(company: Company, claim: Claim, error: BaseException) -> None
 
 @step("start over · {label}")
 async def start_over(company: Company, claim: Claim, label: str) -> None:
-    """Give up a generation whose draft somebody deleted in Stripe; the next run begins a new one."""
+    """Give up a generation whose draft somebody deleted in Stripe; the next claim begins a new one."""
     del label
+    # What was finalized cannot be deleted: an unknown finalizing did not happen.
+    gone = RecordGone("The draft was deleted in Stripe.", ids={"invoice": claim.stripe_invoice_id})
+    begun = await asyncio.to_thread(company.ledger.operations.of, claim.key)
+    if any(one.step == "finalize" and one.state is OperationState.UNKNOWN for one in begun):
+        await asyncio.to_thread(company.ledger.operations.refuse, claim, "finalize", gone)
     await asyncio.to_thread(company.ledger.obligations.start_over, claim)
 
 

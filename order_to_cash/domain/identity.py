@@ -21,6 +21,7 @@ METADATA_OWNER = "salesforce_owner_id"
 METADATA_LEAD_SOURCE = "salesforce_lead_source"
 METADATA_LINE = "salesforce_line_id"
 METADATA_KEY = "o2c_key"
+METADATA_CURRENCY = "o2c_currency"  # of a customer that we made: Stripe shows one only after the first invoice
 
 # Stripe's limit for an idempotency key: https://docs.stripe.com/api/idempotent_requests
 _LONGEST_KEY = 255

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from order_to_cash.domain.identity import METADATA_ACCOUNT
+from order_to_cash.domain.identity import METADATA_ACCOUNT, METADATA_CURRENCY
 from order_to_cash.domain.money import Money
 from order_to_cash.domain.records import StripeCustomer, StripeInvoice, StripePrice
 
@@ -14,12 +14,14 @@ Raw = Mapping[str, Any]
 
 
 def customer_from(raw: Raw) -> StripeCustomer:
+    """The currency is Stripe's, or before the first invoice the one that the customer was made for."""
+    metadata = _mapping(raw, "metadata")
     return StripeCustomer(
         customer_id=raw["id"],
         name=_text(raw, "name"),
         email=_text(raw, "email"),
-        account_id=_text(_mapping(raw, "metadata"), METADATA_ACCOUNT),
-        currency=_text(raw, "currency").lower(),
+        account_id=_text(metadata, METADATA_ACCOUNT),
+        currency=(_text(raw, "currency") or _text(metadata, METADATA_CURRENCY)).lower(),
         deleted=raw.get("deleted") is True,
         created=_moment(raw),
     )
