@@ -1,7 +1,8 @@
 """The one source of configuration: `O2C_*` environment variables, `.env`, and secret files.
 
 A secret file carries the variable's name in lower case, such as `/run/secrets/o2c_stripe_api_key`;
-`O2C_SECRETS_DIR` names another directory. The environment wins over `.env`, `.env` over secret files.
+`O2C_SECRETS_DIR` names another directory, `O2C_ENV_FILE` another file than `.env`. The environment wins over
+`.env`, `.env` over secret files.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from order_to_cash.domain.records import CollectionMethod, Environment
 from order_to_cash.environments import EMULATOR_URLS, check_environment
 
 PREFIX = "O2C_"
+ENV_FILE = Path(".env")
 # Deals of the emulators' small company are recent; nothing older is billed there either.
 EMULATOR_GO_LIVE = date(2026, 1, 1)
 # Read by tests and by this module, not fields of `Settings`.
-OTHER_VARIABLES = {"O2C_TEST_POSTGRES_URL", "O2C_REQUIRE_POSTGRES", "O2C_SECRETS_DIR"}
+OTHER_VARIABLES = {"O2C_TEST_POSTGRES_URL", "O2C_REQUIRE_POSTGRES", "O2C_SECRETS_DIR", "O2C_ENV_FILE"}
 
 Names = Annotated[tuple[str, ...], NoDecode]
 Limits = Annotated[dict[str, Decimal], NoDecode]
@@ -149,12 +151,14 @@ class Settings(BaseSettings):
             raise _configuration_error(error) from None
 
 
-def load_settings(env_file: Path | None = Path(".env"), **overrides: Any) -> Settings:
-    """Settings of this process, complete and free of environment mix-ups.
+def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Settings:
+    """Settings of this process, complete and free of environment mix-ups. `env_file` None: of the environment alone.
 
     Raises ConfigurationError, its message naming each wrong variable and what belongs there, no value.
     """
     secrets = Path(os.environ.get("O2C_SECRETS_DIR", "/run/secrets"))
+    if env_file == ENV_FILE:
+        env_file = Path(os.environ.get("O2C_ENV_FILE", ENV_FILE))
     try:
         settings = Settings(
             _env_file=env_file,

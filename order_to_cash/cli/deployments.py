@@ -13,30 +13,34 @@ WORK_POOL = "o2c"
 
 
 def checkout() -> Path:
-    """The folder with `prefect.yaml`: this one, or the one that the package is installed from."""
-    for folder in (Path.cwd(), Path(__file__).resolve().parents[2]):
-        if (folder / "prefect.yaml").is_file():
-            return folder
+    """The folder with our `prefect.yaml`: the one that the package is installed from. Raises ConfigurationError."""
+    folder = Path(__file__).resolve().parents[2]
+    if (folder / "prefect.yaml").is_file():
+        return folder
     raise ConfigurationError(
-        "There is no prefect.yaml here.",
+        f"There is no prefect.yaml in {folder}.",
         code="deployments_missing",
-        remedy="Run the command in the checkout of o2c.",
+        remedy="Install o2c from a checkout (`make install`): runs of deployments start in that folder.",
     )
 
 
 async def apply_deployments() -> None:
     """Make the work pool and register every deployment. Safe to repeat. Raises ConfigurationError."""
     await _work_pool()
-    folder = checkout()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"),
-        cwd=folder,
-        env={**os.environ, "O2C_CHECKOUT": str(Path.cwd())},
+        cwd=checkout(),
+        env={**os.environ, "NO_COLOR": "1"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
     if process.returncode:
         raise ConfigurationError(
             f"`prefect deploy --all` failed: {output.decode(errors='replace').strip()[-400:]}",

@@ -1,19 +1,20 @@
-"""Long-lived children of `o2c up` and `o2c demo`: started in order, watched, restarted, stopped in reverse."""
+"""Long-lived children of `o2c up` and `o2c demo`: started in order, watched, restarted, ended with their parent."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from order_to_cash.cli import guardian
 from order_to_cash.domain.errors import ConfigurationError
 
-STOP_SECONDS = 10.0
 LONGEST_RESTART_DELAY_SECONDS = 30.0
 HEALTHY_AFTER_SECONDS = 60.0
 
@@ -23,22 +24,31 @@ Probe = Callable[[], Awaitable[bool]]
 
 @dataclass
 class Child:
-    """One process to keep alive. `ready` answers whether it serves; None means as soon as it runs."""
+    """One process to keep alive. `ready` answers whether it serves; None means as soon as it runs.
+
+    Children of a higher `stage` need those of the lower ones: they are ended first.
+    """
 
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     ready: Probe | None = None
     ready_seconds: float = 60.0
+    stage: int = 0
 
 
 class Supervisor:
-    """Keeps children running. Output of each goes to `<log_directory>/<name>.log`."""
+    """Keeps children running. Output of each goes to `<log_directory>/<name>.log`.
 
-    def __init__(self, log_directory: Path, say: Say) -> None:
+    `lock` is an open file, kept open until the last child has ended, also when this process is killed.
+    """
+
+    def __init__(self, log_directory: Path, say: Say, lock: int | None = None) -> None:
         self._log_directory = log_directory
         self._say = say
+        self._lock = lock
         self._stopping = asyncio.Event()
+        self._guardian: asyncio.subprocess.Process | None = None
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._watchers: list[asyncio.Task[None]] = []
 
@@ -52,13 +62,19 @@ class Supervisor:
         self._watchers.append(asyncio.create_task(self._watch(child, process)))
 
     async def stop(self) -> None:
-        """End all children, the last started first; kill what does not end in time."""
+        """End all children, the last stage first; what does not end in time is killed."""
         self._stopping.set()
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
-        for _name, process in reversed(list(self._running.items())):
-            await _end(process)
+        if self._guardian is not None and self._guardian.stdin is not None:
+            self._guardian.stdin.close()
+            await self._guardian.wait()
+        for process in self._running.values():
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+            await process.wait()
         self._running.clear()
 
     def pids(self) -> dict[str, int]:
@@ -68,9 +84,11 @@ class Supervisor:
         return self._log_directory / f"{name}.log"
 
     async def _spawn(self, child: Child) -> asyncio.subprocess.Process:
+        if self._guardian is None:
+            self._guardian = await self._start_guardian()
         self._log_directory.mkdir(parents=True, exist_ok=True)
         with self.log_file(child.name).open("ab") as log:
-            # A session of its own: Ctrl-C in the terminal reaches only us, and we end the children in order.
+            # A session of its own: Ctrl-C in the terminal reaches only us, and the children end in order.
             process = await asyncio.create_subprocess_exec(
                 *child.argv,
                 env={**os.environ, **child.env},
@@ -80,7 +98,20 @@ class Supervisor:
                 start_new_session=True,
             )
         self._running[child.name] = process
+        self._tell_guardian(f"+{process.pid} {child.stage}")
         return process
+
+    async def _start_guardian(self) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(guardian.__file__)),
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=() if self._lock is None else (self._lock,),
+        )
+
+    def _tell_guardian(self, line: str) -> None:
+        if self._guardian is not None and self._guardian.stdin is not None:
+            self._guardian.stdin.write(f"{line}\n".encode())
 
     async def _wait_until_ready(self, child: Child, process: asyncio.subprocess.Process) -> None:
         if child.ready is None:
@@ -89,7 +120,7 @@ class Supervisor:
         while not await child.ready():
             if process.returncode is not None:
                 raise ConfigurationError(
-                    f"{child.name} ended with status {process.returncode} before it was ready.",
+                    f"{child.name} {_ended(process.returncode)} before it was ready: {self._last_words(child.name)}",
                     code="process_ended",
                     remedy=f"Read {self.log_file(child.name)}.",
                 )
@@ -107,11 +138,12 @@ class Supervisor:
         while not self._stopping.is_set():
             started = loop.time()
             status = await process.wait()
+            self._tell_guardian(f"-{process.pid}")
             if loop.time() - started > HEALTHY_AFTER_SECONDS:
                 delay_seconds = 1.0
             self._say(
-                f"{child.name} ended with status {status}; starting it again in {delay_seconds:.0f} s "
-                f"(log: {self.log_file(child.name)})"
+                f"{child.name} {_ended(status)}; starting it again in {delay_seconds:.0f} s. "
+                f"It said last: {self._last_words(child.name)} (all of it: {self.log_file(child.name)})"
             )
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay_seconds)
@@ -119,18 +151,19 @@ class Supervisor:
             delay_seconds = min(delay_seconds * 2, LONGEST_RESTART_DELAY_SECONDS)
             process = await self._spawn(child)
 
+    def _last_words(self, name: str) -> str:
+        """The last line of the child's log, at most 200 characters of it."""
+        with self.log_file(name).open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - 4000))
+            lines = log.read().decode(errors="replace").split("\n")
+        return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "nothing")
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), STOP_SECONDS)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+
+def _ended(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    return f"was ended by {signal.Signals(-status).name}"
 
 
 def free_port() -> int:
@@ -154,7 +187,7 @@ def answers(url: str) -> Probe:
         import httpx
 
         try:
-            async with httpx.AsyncClient(timeout=2.0) as client:
+            async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
                 return (await client.get(url)).status_code == 200
         except httpx.HTTPError:
             return False
