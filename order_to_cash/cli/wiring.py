@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from order_to_cash.domain.audit import AuditSink
 from order_to_cash.domain.clock import Clock
-from order_to_cash.domain.records import Environment
-from order_to_cash.gateways.clock import EmulatorClock, SystemClock
+from order_to_cash.gateways.clock import clock_for
 from order_to_cash.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,9 +20,7 @@ if TYPE_CHECKING:
 
 def make_clock(settings: Settings) -> Clock:
     """The machine's clock; with the emulators theirs, which can be moved."""
-    if settings.environment is Environment.EMULATOR:
-        return EmulatorClock(settings.stripe_api_base)
-    return SystemClock()
+    return clock_for(settings.environment, settings.stripe_api_base)
 
 
 @contextmanager

@@ -235,11 +235,6 @@ class SlackGateway:
         raise problem
 
 
-def escape(text: str) -> str:
-    """`text` so that Slack shows it as it is: `<!channel>` in a company's name alarms nobody."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def _translate(method: str, status: int | None, data: Mapping[str, Any], *, lost: bool) -> Exception:
     code = str(data.get("error") or "")
     if status == 429:

@@ -18,7 +18,7 @@ from order_to_cash.domain.errors import (
     Unavailable,
 )
 from order_to_cash.domain.records import Environment
-from order_to_cash.gateways.slack_gateway import SlackGateway, escape
+from order_to_cash.gateways.slack_gateway import SlackGateway
 from tests.gateways.conftest import RememberingAudit, World
 
 BLOCKS = [{"type": "section", "text": {"type": "mrkdwn", "text": "Won"}}]
@@ -161,7 +161,3 @@ def test_every_post_is_in_the_audit(make: Make, audit: RememberingAudit) -> None
     assert intent.path == "/api/chat.postMessage"
     assert "ada@acme" not in str(intent)
     assert [outcome.status for outcome in audit.outcomes.values()] == [200]
-
-
-def test_what_people_typed_is_shown_as_it_is() -> None:
-    assert escape('O\'Brien \\ "Co" <!channel> & Sons') == 'O\'Brien \\ "Co" &lt;!channel&gt; &amp; Sons'
