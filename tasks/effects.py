@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-from order_to_cash.domain.errors import O2CError, Permanent
+from order_to_cash.domain.errors import O2CError, OutcomeUnknown, Permanent
+from order_to_cash.gateways.stripe_errors import KEY_SPENT
 from order_to_cash.ledger.claims import Claim
 from order_to_cash.ledger.intents import Operation, OperationState
 from order_to_cash.ledger.operations import Operations
@@ -51,7 +52,8 @@ async def once(page: Page, effect: Effect[T]) -> T:
     """The result of `effect`, made now or found to have been made before.
 
     What was refused earlier is tried again under a new key: the record may have been corrected since, and the far
-    side replays a refusal to the old key. Raises what the effect's functions raise, ClaimLost and ClaimedElsewhere.
+    side replays a refusal to the old key. So is what a look-up does not find and whose key only replays an error of
+    the server. Raises what the effect's functions raise, ClaimLost and ClaimedElsewhere.
     """
     operation = await asyncio.to_thread(page.begin)
     if operation.state is OperationState.DONE:
@@ -64,12 +66,25 @@ async def once(page: Page, effect: Effect[T]) -> T:
     if operation.state is OperationState.REFUSED or operation.key_expired:
         operation = await asyncio.to_thread(page.renew)
     try:
-        result = await effect.make(operation.idempotency_key)
+        result = await _made(page, effect, operation)
     except Permanent as error:
         await asyncio.to_thread(page.refuse, error)
         raise
     await asyncio.to_thread(page.succeed, effect.record(result))
     return result
+
+
+async def _made(page: Page, effect: Effect[T], operation: Operation) -> T:
+    try:
+        return await effect.make(operation.idempotency_key)
+    except OutcomeUnknown as error:
+        if error.code != KEY_SPENT:
+            raise
+    found = await effect.look_up(operation)
+    if found is not None:
+        return found
+    renewed = await asyncio.to_thread(page.renew)
+    return await effect.make(renewed.idempotency_key)
 
 
 class StepPage:

@@ -43,8 +43,24 @@ def won_deals_query(rules: BillingRules, since: datetime | None = None) -> str:
 
 
 def candidates_query(rules: BillingRules, since_modstamp: datetime | None = None) -> str:
-    """As `won_deals_query`, but only Id and SystemModstamp: the look-out that runs every few seconds."""
-    return _select(["Id", "SystemModstamp"], "Opportunity", _won(rules, since_modstamp), "SystemModstamp, Id")
+    """As `won_deals_query`, but only Id and two stamps: the look-out that runs every few seconds.
+
+    A deal counts as touched when its Account was: a corrected e-mail or country makes it due.
+    """
+    conditions = _won(rules, None)
+    if since_modstamp is not None:
+        since = soql_literal(since_modstamp)
+        conditions += f" AND (SystemModstamp >= {since} OR Account.SystemModstamp >= {since})"
+    fields = ["Id", "SystemModstamp", "Account.SystemModstamp"]
+    return _select(fields, "Opportunity", conditions, "SystemModstamp, Id")
+
+
+def billed_deals_query(rules: BillingRules, since: datetime) -> str:
+    """The deals that carry an invoice and were touched since then, with all that mapping reads."""
+    conditions = (
+        f"{rules.field_names.opportunity_invoice_id} != null AND SystemModstamp >= {soql_literal(since)}"
+    )
+    return _select(_deal_fields(rules), "Opportunity", conditions, "SystemModstamp, Id")
 
 
 def deals_by_id_queries(rules: BillingRules, ids: Sequence[str]) -> list[str]:

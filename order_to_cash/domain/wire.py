@@ -68,10 +68,10 @@ def invoice_params(plan: BillingPlan, customer_id: str, key: str) -> Params:
 
 def line_params(plan: BillingPlan) -> list[Params]:
     """The `lines` of POST /v1/invoices/{id}/add_lines, in the plan's order."""
-    return [_line(line) for line in plan.lines]
+    return [_line(line, plan) for line in plan.lines]
 
 
-def _line(line: PlanLine) -> Params:
+def _line(line: PlanLine, plan: BillingPlan) -> Params:
     params: Params = {"description": line.description, "metadata": {METADATA_LINE: line.line_id}}
     if line.unit_amount.amount_minor < 0:
         # price_data takes no negative unit_amount (generated types of 2026-10-28.endive); `amount` does.
@@ -84,6 +84,9 @@ def _line(line: PlanLine) -> Params:
         "product": line.product_id,
         "unit_amount": line.unit_amount.amount_minor,
     }
+    if plan.automatic_tax:
+        # An inline price has no tax behaviour of its own, and Stripe Tax refuses a line without one.
+        price_data["tax_behavior"] = "exclusive"
     return params | {"price_data": price_data}
 
 

@@ -20,6 +20,7 @@ from order_to_cash.domain.errors import RecordRejected
 from order_to_cash.domain.policy import BillingRules, FieldNames, LineSource
 from order_to_cash.domain.queries import (
     LONGEST_QUERY,
+    billed_deals_query,
     candidates_query,
     contacts_queries,
     deals_by_id_queries,
@@ -159,7 +160,16 @@ def test_the_sweep_asks_for_unbilled_won_deals_and_keeps_nulls() -> None:
     ):
         assert part in query
     assert "CurrencyIsoCode" not in query
-    assert candidates_query(RULES).startswith("SELECT Id, SystemModstamp FROM Opportunity WHERE StageName")
+    fields = "SELECT Id, SystemModstamp, Account.SystemModstamp FROM Opportunity WHERE StageName"
+    assert candidates_query(RULES).startswith(fields)
+
+
+def test_a_deal_is_a_candidate_again_when_its_account_was_touched() -> None:
+    stamp = "2026-11-20T09:30:00.005Z"
+    query = candidates_query(RULES, datetime(2026, 11, 20, 9, 30, 0, 5000, tzinfo=UTC))
+    assert f" AND (SystemModstamp >= {stamp} OR Account.SystemModstamp >= {stamp}) ORDER BY" in query
+    billed = billed_deals_query(RULES, datetime(2026, 11, 20, 9, 30, 0, 5000, tzinfo=UTC))
+    assert f"WHERE Stripe_Invoice_Id__c != null AND SystemModstamp >= {stamp} ORDER BY" in billed
 
 
 def test_cpq_reads_the_primary_quote_and_several_currencies_their_code() -> None:
