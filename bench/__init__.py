@@ -1,0 +1,1 @@
+"""What it costs: measured, printed as a table, never asserted."""

@@ -1,0 +1,152 @@
+"""One deal, and two hundred: how long, and with how many calls."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from statistics import median
+
+from bench.house import LINES, SANDBOX_REQUESTS_A_SECOND, Emulators, House
+from bench.journal import Journal, Seen, first_update
+from bench.table import Row
+
+SLOW = "100 ms a Stripe call, 300 ms a Salesforce call"
+BATCH = 200
+SINGLE = 5
+_PATIENCE_SECONDS = 150.0
+_SEED = 20
+
+
+def one_deal(house: House, poll_seconds: int) -> list[Row]:
+    """Deals won one after another at random moments of the drain's look-out."""
+    world, rng = house.world, random.Random(_SEED)
+    deals = world.open_deals(SINGLE)
+    once_seen, in_flow, in_all = [], [], []
+    for deal in deals:
+        time.sleep(rng.uniform(0, poll_seconds))
+        seq = world.salesforce.next()
+        won_at = world.win([deal])
+        entries = world.salesforce.wait_for_updates(seq, [deal], _PATIENCE_SECONDS)
+        written = first_update(entries, deal).ended
+        seen = next(entry for entry in entries if entry.is_look and deal in str(entry.response))
+        once_seen.append((written - seen.ended).total_seconds())
+        in_flow.append((written - house.flow_started()).total_seconds())
+        in_all.append((written - won_at).total_seconds())
+        time.sleep(1)  # Slack and closing, before the next
+    tasks = house.task_runs()
+    how = f"{SINGLE} deals of {LINES} lines, one by one, `o2c up`; {SLOW}"
+    return [
+        Row(
+            f"one deal, once seen (poll {poll_seconds} s)",
+            f"{_middle(once_seen)} (worst {max(once_seen):.1f} s)",
+            "≤ 4 s",
+            f"answer of the look that shows the deal → answer of the write-back; {how}; {tasks} task runs a deal",
+        ),
+        Row(
+            f"of that, in the flow (poll {poll_seconds} s)",
+            f"{_middle(in_flow)}",
+            "",
+            "start of the flow run, by the Prefect server → answer of the write-back",
+        ),
+        Row(
+            f"one deal, Closed Won → written back (poll {poll_seconds} s)",
+            f"{_middle(in_all)} (worst {max(in_all):.1f} s)",
+            "",
+            "won at random moments; by the Salesforce emulator's journal",
+        ),
+    ]
+
+
+def batch(house: House) -> list[Row]:
+    """Two hundred deals that are won together, in one run."""
+    world = house.world
+    deals = world.open_deals(BATCH)
+    time.sleep(2)
+    before = {name: journal.next() for name, journal in _journals(world).items()}
+    world.win(deals)
+    salesforce = world.salesforce.wait_for_updates(before["salesforce"], deals, _PATIENCE_SECONDS)
+    started = house.flow_started()
+    slack = _quiet(world, before["slack"])
+    stripe = world.stripe.since(before["stripe"])
+    seen = next(entry for entry in salesforce if entry.is_look and deals[-1] in str(entry.response))
+    run = [entry for entry in salesforce if entry.seq > seen.seq and not entry.is_look]
+    seconds = (max(first_update(salesforce, deal).ended for deal in deals) - started).total_seconds()
+    return [*_pace(stripe, seconds), *_calls(world, run, slack, house.task_runs())]
+
+
+def _pace(stripe: Sequence[Seen], seconds: float) -> list[Row]:
+    refused = Counter(entry.status for entry in stripe)[429]
+    own = [entry for entry in stripe if entry.status == 200 and not _shared(entry)]
+    a_deal = len(own) / BATCH
+    allowed = SANDBOX_REQUESTS_A_SECOND / a_deal
+    pace = BATCH / seconds
+    how = f"{BATCH} deals of {LINES} lines won together, one run of `o2c up`'s drain; {SLOW}"
+    return [
+        Row(
+            "Stripe calls a deal",
+            f"{a_deal:.2f} (+ {len(stripe) - len(own) - refused} a run)",
+            "≤ 6",
+            f"the journal's requests with status 200; a run reads prices and new customers once; {how}",
+        ),
+        Row(
+            "deals a second",
+            f"{pace:.2f} = {pace / allowed:.0%} of what {SANDBOX_REQUESTS_A_SECOND} requests/s allow",
+            "≥ 90 %",
+            f"{BATCH} deals / {seconds:.1f} s, start of the flow run → last write-back; the limit is enforced",
+        ),
+        Row("429 answers of Stripe", str(refused), "about 0", "the Stripe emulator's journal"),
+    ]
+
+
+def _calls(world: Emulators, run: Sequence[Seen], slack: Sequence[Seen], tasks: int) -> list[Row]:
+    login = [entry for entry in world.salesforce.since(0) if entry.path.endswith("/oauth2/token")]
+    org = [entry for entry in world.salesforce.since(0) if "Organization" in str(entry.query.get("q", ""))]
+    # Once for each start of the process; a run of its own would have to make them.
+    start = min(len(login), 1) + min(len(org), 1)
+    posts = [entry for entry in slack if entry.path.endswith("chat.postMessage") and entry.effects]
+    last = max(entry.ended for entry in slack) - run[-1].ended if slack else None
+    return [
+        Row(
+            "Salesforce calls in all",
+            f"{len(run) + start + 1} (look 1, login and org {start}, run {len(run)})",
+            "≤ 12",
+            "the Salesforce emulator's journal",
+        ),
+        Row(
+            "Slack messages",
+            f"{len(posts)}" + (f", last {last.total_seconds():.0f} s after the write-back" if last else ""),
+            "",
+            "posts that the Slack emulator took",
+        ),
+        Row("task runs", f"{tasks} ({tasks / BATCH:.1f} a deal)", "", "by the Prefect server"),
+    ]
+
+
+def _journals(world: Emulators) -> dict[str, Journal]:
+    return {"stripe": world.stripe, "salesforce": world.salesforce, "slack": world.slack}
+
+
+def _shared(entry: Seen) -> bool:
+    """A reading that serves all deals of the run."""
+    by_deal = {"email", "customer"} & entry.query.keys()
+    return (
+        entry.method == "GET" and not by_deal and entry.path in {"/v1/prices", "/v1/customers", "/v1/account"}
+    )
+
+
+def _quiet(world: Emulators, seq: int) -> list[Seen]:
+    """Slack's requests once none came for 5 s, or after a minute and a half."""
+    deadline = time.monotonic() + 90
+    count, since = -1, time.monotonic()
+    while time.monotonic() < deadline and time.monotonic() - since < 5:
+        found = world.slack.since(seq)
+        if len(found) != count:
+            count, since = len(found), time.monotonic()
+        time.sleep(0.5)
+    return world.slack.since(seq)
+
+
+def _middle(seconds: Sequence[float]) -> str:
+    return f"{median(seconds):.1f} s"

@@ -1,0 +1,205 @@
+"""The whole product as it runs: emulators in a process of their own, `o2c up` in others, all on loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from bench.journal import Journal
+from emulators.run import EmulatorProcess
+from emulators.seeding import Seeder, line, product
+from order_to_cash.cli.package import SourcePackage
+from order_to_cash.cli.processes import free_port
+
+LATENCY_SECONDS: Mapping[str, float] = {"stripe": 0.1, "salesforce": 0.3, "slack": 0.2}
+SANDBOX_REQUESTS_A_SECOND = 25  # https://docs.stripe.com/rate-limits
+LINES = 5
+_PRICES = {f"p{number}": 10_000 * (number + 1) for number in range(LINES)}
+_START_SECONDS = 120.0
+
+
+class Emulators:
+    """A company on the emulators whose accounts and deals the benchmark makes; they answer at once until `slow`."""
+
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        self.urls = urls
+        self.seeder = Seeder(urls["stripe"], urls["salesforce"])
+        self.stripe = Journal(urls["stripe"])
+        self.salesforce = Journal(urls["salesforce"])
+        self.slack = Journal(urls["slack"])
+        self._batch = 0
+        _post(urls["salesforce"], "deploy", content=SourcePackage().zip_bytes())
+        _post(urls["salesforce"], "assign", json={"permission_set": "O2C_Integration"})
+        records: list[dict[str, Any]] = []
+        for ref, cents in _PRICES.items():
+            records += product(ref, f"Product {ref}", self.seeder.price(ref, cents), cents // 100)
+        ids = self.seeder.salesforce(records)
+        self.entries = {ref: ids[f"{ref}-entry"] for ref in _PRICES}
+
+    def slow(self) -> None:
+        """Answer as slowly as the vendors do; Stripe refuses what exceeds a sandbox's limit."""
+        for name, seconds in LATENCY_SECONDS.items():
+            _post(self.urls[name], "settings", json={"latency_seconds": seconds})
+        limit = {"rate_limit_per_second": SANDBOX_REQUESTS_A_SECOND}
+        _post(self.urls["stripe"], "settings", json=limit)
+
+    def open_deals(self, count: int) -> list[str]:
+        """Deals of five lines, each of an Account of its own, not won yet; their ids."""
+        self._batch += 1
+        records: list[dict[str, Any]] = []
+        for number in range(count):
+            records += _deal(f"b{self._batch}n{number}", self.entries)
+        ids = self.seeder.salesforce(records)
+        return [ids[f"b{self._batch}n{number}"] for number in range(count)]
+
+    def win(self, deals: Sequence[str]) -> datetime:
+        """Closed Won, all in one request; when it was done."""
+        self.seeder.update("Opportunity", [{"id": deal, "StageName": "Closed Won"} for deal in deals])
+        return datetime.now(UTC)
+
+    def close(self) -> None:
+        self.seeder.close()
+
+
+def _deal(ref: str, entries: Mapping[str, str]) -> list[dict[str, Any]]:
+    account = {
+        "type": "Account",
+        "ref": f"{ref}-account",
+        "Name": f"Company {ref}",
+        "Billing_Email__c": f"billing@{ref}.example",
+        "BillingCountry": "US",
+    }
+    opportunity = {
+        "type": "Opportunity",
+        "ref": ref,
+        "Name": f"Deal {ref}",
+        "AccountId": f"@{ref}-account",
+        "StageName": "Negotiation/Review",
+        "CloseDate": datetime.now(UTC).date().isoformat(),
+        "Pricebook2Id": "@standard_pricebook",
+    }
+    lines = [
+        {**line(ref, product_ref, 2, _PRICES[product_ref] // 100), "PricebookEntryId": entry}
+        for product_ref, entry in entries.items()
+    ]
+    return [account, opportunity, *lines]
+
+
+@contextmanager
+def emulators() -> Iterator[Emulators]:
+    """Emulators with a small catalogue, in a process of their own."""
+    with EmulatorProcess() as urls:
+        made = Emulators(urls)
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+class House:
+    """`o2c up` against the emulators: supervisor, Prefect server, drain and worker."""
+
+    def __init__(self, world: Emulators, home: Path, poll_seconds: int) -> None:
+        self.world = world
+        self.api = f"http://127.0.0.1:{free_port()}/api"
+        self._log = home / "up.log"
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("O2C_", "PREFECT_"))}
+        env |= {
+            "O2C_HOME": str(home / "o2c"),
+            "O2C_STRIPE_API_BASE": world.urls["stripe"],
+            "O2C_SALESFORCE_BASE_URL": world.urls["salesforce"],
+            "O2C_SLACK_BASE_URL": world.urls["slack"],
+            "O2C_PREFECT_API_URL": self.api,
+            "O2C_SECRETS_DIR": str(home / "no-secrets"),
+            "O2C_BILL_DEALS_CLOSED_ON_OR_AFTER": (datetime.now(UTC) - timedelta(days=30)).date().isoformat(),
+            "O2C_POLL_SECONDS": str(poll_seconds),
+        }
+        home.mkdir(parents=True, exist_ok=True)
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "order_to_cash.cli", "up"],
+                cwd=home,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def wait_until_warm(self) -> None:
+        """Until the drain has looked once: what comes then meets a warm process. Raises RuntimeError."""
+        since = self.world.salesforce.next()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.world.salesforce.looks(since):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"o2c up did not start:\n{self._log.read_text()[-2000:]}")
+            time.sleep(0.2)
+
+    def memory(self) -> dict[str, int]:
+        """Largest resident set so far, in bytes, by process."""
+        up = psutil.Process(self._process.pid)
+        sizes = {"supervisor": _peak(up)}
+        for child in up.children(recursive=True):
+            role = _role(child.cmdline())
+            sizes[role] = max(_peak(child), sizes.get(role, 0))
+        return sizes
+
+    def flow_started(self) -> datetime:
+        """When the newest flow run began, by the Prefect server."""
+        asked = {"sort": "START_TIME_DESC", "limit": 1}
+        runs = httpx.post(f"{self.api}/flow_runs/filter", json=asked, timeout=30, trust_env=False).json()
+        return datetime.fromisoformat(runs[0]["start_time"])
+
+    def task_runs(self) -> int:
+        """Task runs of the newest flow run, by the Prefect server."""
+        asked: dict[str, Any] = {"sort": "START_TIME_DESC", "limit": 1}
+        client = httpx.Client(base_url=self.api, timeout=30, trust_env=False)
+        with client:
+            run_id = client.post("/flow_runs/filter", json=asked).json()[0]["id"]
+            only = {"flow_runs": {"id": {"any_": [run_id]}}}
+            count: int = client.post("/task_runs/count", json=only).json()
+        return count
+
+    def stop(self) -> None:
+        """End it as Ctrl-C would, and wait."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def _peak(process: psutil.Process) -> int:
+    """The process's high-water mark where the system keeps it (Linux), else its size now."""
+    status = Path(f"/proc/{process.pid}/status")
+    if status.is_file():
+        for entry in status.read_text().splitlines():
+            if entry.startswith("VmHWM:"):
+                return int(entry.split()[1]) * 1024
+    size: int = process.memory_info().rss
+    return size
+
+
+def _role(argv: Sequence[str]) -> str:
+    words = " ".join(argv)
+    for mark, role in (("order_to_cash.cli drain", "drain"), (" worker ", "worker"), ("server", "server")):
+        if mark in words:
+            return role
+    return "server" if "uvicorn" in words else "other"
+
+
+def _post(url: str, what: str, **kwargs: Any) -> None:
+    answer = httpx.post(f"{url}/_emulator/{what}", timeout=60, trust_env=False, **kwargs)
+    answer.raise_for_status()
