@@ -31,10 +31,11 @@ from order_to_cash.domain.errors import O2CError, RunHeld
 from tasks.announcements import alert_failed_run, alert_unfinished, announce_billed, announce_quarantine
 from tasks.company import Company, company_named
 from tasks.deals import label_of
+from tasks.edited import remember
 from tasks.obligations import Claims, close
 from tasks.outcomes import DealOutcome, DealStatus, RunSummary, problem_of
 from tasks.previews import preview_customer
-from tasks.quarantine import hold, hold_back
+from tasks.quarantine import hold, hold_back, let_go
 from tasks.reports import show_plan, show_summary
 from tasks.write_back import write_back
 
@@ -96,6 +97,8 @@ async def _run(
     await approve(company, judged, bool(opportunity_ids), approved_by, run_id)
     if judged.rejected:
         await hold(company, judged.rejected, len(judged.rejected))
+    await let_go(company, judged.unchanged)
+    await remember(company, judged.touched_until)
     outcomes = await _bill_all(company, judged, run_id)
     await hold_back(company, outcomes)
     summary = RunSummary((*outcomes, *judged.not_billed))

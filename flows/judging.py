@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from order_to_cash.domain.errors import RecordRejected
 from order_to_cash.domain.judgement import Catalogue
@@ -23,6 +24,7 @@ from tasks.deals import (
     problems_of,
     read_won_deals,
 )
+from tasks.edited import Touched, find_edited, read_touched
 from tasks.obligations import read_owed
 from tasks.outcomes import DealOutcome, DealStatus, problem_of
 from tasks.reports import show_expectations
@@ -47,6 +49,8 @@ class Judged:
     )  # invoice final, rest to be done
     rejected: list[Rejection] = field(default_factory=list)
     skipped: list[DealOutcome] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)  # billed, touched since, and still what was billed
+    touched_until: datetime | None = None
 
     @property
     def not_billed(self) -> list[DealOutcome]:
@@ -58,12 +62,16 @@ class Judged:
 
 
 async def judge_deals(company: Company, opportunity_ids: Sequence[str]) -> Judged:
-    """Read, map, judge and plan the named deals; without names, all that are won and carry no invoice."""
+    """Read, map, judge and plan the named deals; without names, all that are won and carry no invoice.
+
+    Billed deals among the named ones, or touched since the last sweep, are compared with what was billed.
+    """
     owed = await read_owed(company, opportunity_ids)
-    raw, catalogue, _ = await asyncio.gather(
+    raw, catalogue, _, touched = await asyncio.gather(
         read_won_deals(company, opportunity_ids, tuple(owed)),
         read_catalogue(company),
         refresh_customers(company),
+        _touched(company, opportunity_ids),
     )
     mapped = await map_to_records(company, raw, len(raw.deals))
     judged = Judged()
@@ -71,9 +79,28 @@ async def judge_deals(company: Company, opportunity_ids: Sequence[str]) -> Judge
     candidates = _candidates(
         company, [one for one in mapped if one.opportunity_id not in owed], catalogue, judged
     )
+    billed = [*touched.deals, *(one for one in mapped if one.deal and one.deal.stripe_invoice_id)]
+    judged.touched_until = touched.until
+    await _edited(company, [one for one in billed if one.opportunity_id not in owed], catalogue, judged)
     fit = await _expect(company, candidates, catalogue, judged)
     await asyncio.gather(*(_plan(company, one, catalogue, judged) for one in fit))
     return judged
+
+
+async def _touched(company: Company, opportunity_ids: Sequence[str]) -> Touched:
+    return Touched() if opportunity_ids else await read_touched(company)
+
+
+async def _edited(
+    company: Company, billed: Sequence[MappedDeal], catalogue: Catalogue, judged: Judged
+) -> None:
+    if not billed:
+        return
+    found = await find_edited(company, billed, catalogue, len(billed))
+    changed = {rejection.mapped.opportunity_id for rejection in found.changed}
+    judged.skipped = [outcome for outcome in judged.skipped if outcome.opportunity_id not in changed]
+    judged.rejected += found.changed
+    judged.unchanged += found.unchanged
 
 
 def _begun(mapped: Sequence[MappedDeal], owed: dict[str, Obligation]) -> list[tuple[DealOutcome, Obligation]]:

@@ -64,13 +64,16 @@ async def read_won_deals(
     queries = deals_by_id_queries(company.rules, named)
     if not opportunity_ids:
         queries.append(won_deals_query(company.rules))
-    deals = list({str(deal["Id"]): deal for deal in await _query_all(company, queries)}.values())
-    if not deals:
-        return RawDeals()
+    deals = list({str(deal["Id"]): deal for deal in await query_all(company, queries)}.values())
+    return await with_lines(company, deals) if deals else RawDeals()
+
+
+async def with_lines(company: Company, deals: Sequence[Mapping[str, Any]]) -> RawDeals:
+    """The deals with their lines and primary contacts."""
     ids = [str(deal["Id"]) for deal in deals]
     lines, contacts = await asyncio.gather(
-        _query_all(company, lines_queries(company.rules, ids)),
-        _query_all(company, contacts_queries(ids)),
+        query_all(company, lines_queries(company.rules, ids)),
+        query_all(company, contacts_queries(ids)),
     )
     return RawDeals(tuple(deals), tuple(lines), tuple(contacts))
 
@@ -116,6 +119,7 @@ def label_of(mapped: MappedDeal) -> str:
     return f"{mapped.account_name or mapped.name or 'deal'} · {mapped.opportunity_id}"
 
 
-async def _query_all(company: Company, queries: Sequence[str]) -> list[dict[str, Any]]:
+async def query_all(company: Company, queries: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of all answers."""
     answers = await asyncio.gather(*(asyncio.to_thread(company.salesforce.query, query) for query in queries))
     return [row for answer in answers for row in answer]

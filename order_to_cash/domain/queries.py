@@ -79,6 +79,11 @@ def lines_queries(rules: BillingRules, ids: Sequence[str]) -> list[str]:
     return _chunked(lambda some: _opportunity_lines(rules, some), ids)
 
 
+def accounts_queries(ids: Sequence[str]) -> list[str]:
+    """Which of the Accounts `ids` still exist: deleted and merged ones are not answered."""
+    return _chunked(lambda some: _select(["Id"], "Account", f"Id IN {some}"), ids)
+
+
 def contacts_queries(ids: Sequence[str]) -> list[str]:
     """The primary contact's e-mail of the deals `ids`, used when the Account has no billing e-mail."""
     fields = ["OpportunityId", "Contact.Email"]
