@@ -10,7 +10,17 @@ import pytest
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """One temporary Prefect server for the whole session: starting it takes 10–18 s."""
+    import prefect.results
+    from prefect.settings import PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
-    with prefect_test_harness(server_startup_timeout=90):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        # Its telemetry writes to the database while the server migrates it: "database is locked" in the log.
+        temporary_settings({PREFECT_SERVER_ANALYTICS_ENABLED: False}),
+        prefect_test_harness(server_startup_timeout=90),
+    ):
+        # Prefect 3.8.8 opens two HTTP clients for each flow run to ask the server for a default result storage,
+        # and closes neither: their sockets would be the ResourceWarnings of whatever test comes next.
+        patch.setattr(prefect.results, "_read_server_default_result_storage_block_id", lambda: None)
         yield
