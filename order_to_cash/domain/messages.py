@@ -1,7 +1,8 @@
 """What people are told in Slack: pure texts and blocks. What a customer or rep typed is escaped.
 
 Slack's limits (https://docs.slack.dev/reference/block-kit/blocks): a header 150 characters, a section's
-text 3,000, 50 blocks a message. Longer lists end with how many are left out and where the rest stands.
+text 3,000, 50 blocks a message; and, named nowhere, about 10,000 characters of text over all blocks, above
+which it answers `msg_blocks_too_long`. Longer lists end with how many are left out and where the rest stands.
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ Block = dict[str, Any]
 LONGEST_HEADER = 150
 LONGEST_SECTION = 3000
 MOST_BLOCKS = 50
+LONGEST_MESSAGE = 9000
+DEALS_A_MESSAGE = 20
 _LONGEST_NAME = 120  # of a name within a message; a 300-character name would push the rest out of sight
+_LONGEST_NAME_IN_LIST = 60
+_LONGEST_LEFT_OUT = 80  # of the line that says how much is left out
+_BULLET = "• "
 
 _SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
 
@@ -70,6 +76,24 @@ def billed_message(deal: BilledNotice, *, salesforce_url: str, run_url: str = ""
     owner = f"Closed by {_name(deal.owner_name)}" if deal.owner_name else ""
     text = f"Invoice sent: {_name(deal.account_name)}, {amount}{tax}"
     return _message(text, f"Invoice sent: {amount}", [body], [owner, _run(run_url)])
+
+
+def billed_messages(
+    deals: Sequence[BilledNotice], *, salesforce_url: str, run_url: str = ""
+) -> list[tuple[tuple[BilledNotice, ...], Message]]:
+    """The win posts of many deals: at most 20 deals a message, each deal named in exactly one of them."""
+    # Header, context and a spare hundred for line breaks leave this much for the list.
+    room = LONGEST_MESSAGE - LONGEST_HEADER - len(_run(run_url)) - 100
+    groups: list[list[BilledNotice]] = []
+    size = 0
+    for deal in deals:
+        length = len(_billed_line(deal, salesforce_url)) + 1
+        if not groups or len(groups[-1]) == DEALS_A_MESSAGE or size + length > room:
+            groups.append([])
+            size = 0
+        groups[-1].append(deal)
+        size += length
+    return [(tuple(group), _billed_group(group, salesforce_url, run_url)) for group in groups]
 
 
 def quarantine_message(
@@ -142,6 +166,26 @@ def record_url(salesforce_url: str, record_id: str) -> str:
     return f"{salesforce_url.rstrip('/')}/{record_id}" if salesforce_url else ""
 
 
+def _billed_group(deals: Sequence[BilledNotice], salesforce_url: str, run_url: str) -> Message:
+    totals: dict[str, Money] = {}
+    for deal in deals:
+        known = totals.get(deal.total.currency)
+        totals[deal.total.currency] = deal.total if known is None else known + deal.total
+    invoices = "1 invoice" if len(deals) == 1 else f"{len(deals)} invoices"
+    text = f"{invoices} sent: {', '.join(format_money(total) for total in totals.values())}"
+    sections = _paginate("", [_billed_line(deal, salesforce_url) for deal in deals])
+    return _message(text, text, sections, [_run(run_url)])
+
+
+def _billed_line(deal: BilledNotice, salesforce_url: str) -> str:
+    account = escape_slack(_cut(one_line(deal.account_name), _LONGEST_NAME_IN_LIST))
+    name = _cut(one_line(deal.opportunity_name), _LONGEST_NAME_IN_LIST) or deal.opportunity_id
+    record = link(record_url(salesforce_url, deal.opportunity_id), name)
+    tax = f" plus {format_money(deal.tax)} tax" if deal.tax else ""
+    invoice = link(deal.hosted_invoice_url, deal.invoice_number or deal.invoice_id or "Invoice")
+    return f"{_BULLET}*{account}*: {record} · {format_money(deal.total)}{tax} · {invoice}"
+
+
 def _by_reason(
     deals: Sequence[QuarantineNotice],
 ) -> list[tuple[Problem, list[tuple[QuarantineNotice, Problem]]]]:
@@ -163,7 +207,7 @@ def _reason_sections(
         owner = f" · owner {_name(deal.owner_name)}" if deal.owner_name else ""
         account = f"{_name(deal.account_name)}: " if deal.account_name else ""
         record = _record(salesforce_url, deal.opportunity_id, deal.opportunity_name)
-        items.append(f"• {account}{record}{owner} — {_cut(escape_slack(found.message), 300)}")
+        items.append(f"{_BULLET}{account}{record}{owner} — {_cut(escape_slack(found.message), 300)}")
     return _paginate(head, items)
 
 
@@ -174,7 +218,7 @@ def _paginate(head: str, items: Iterable[str]) -> list[str]:
         if len(texts[-1]) + 1 + len(item) > LONGEST_SECTION:
             texts.append(item)
         else:
-            texts[-1] += f"\n{item}"
+            texts[-1] = f"{texts[-1]}\n{item}" if texts[-1] else item
     return texts
 
 
@@ -185,18 +229,37 @@ def _message(text: str, header: str, sections: Sequence[str], context: Sequence[
             "text": {"type": "plain_text", "text": _cut(header, LONGEST_HEADER), "emoji": False},
         }
     ]
-    room = MOST_BLOCKS - 3
-    shown = list(sections[:room])
-    if len(sections) > room:
-        shown.append(f"… and {len(sections) - room} more sections: see the run's artifact.")
+    said = [_cut(part, LONGEST_SECTION) for part in context if part]
+    room = LONGEST_MESSAGE - len(blocks[0]["text"]["text"]) - sum(map(len, said))
     blocks += [
-        {"type": "section", "text": {"type": "mrkdwn", "text": _cut(part, LONGEST_SECTION)}} for part in shown
+        {"type": "section", "text": {"type": "mrkdwn", "text": part}} for part in _fitting(sections, room)
     ]
-    said = [part for part in context if part]
     if said:
-        elements = [{"type": "mrkdwn", "text": _cut(part, LONGEST_SECTION)} for part in said]
+        elements = [{"type": "mrkdwn", "text": part} for part in said]
         blocks.append({"type": "context", "elements": elements})
     return Message(text=_cut(text, LONGEST_SECTION), blocks=tuple(blocks))
+
+
+def _fitting(sections: Sequence[str], room: int) -> list[str]:
+    """As much of the sections as fits a message, ended by how many entries were left out."""
+    parts = [_cut(part, LONGEST_SECTION) for part in sections]
+    if len(parts) <= MOST_BLOCKS - 2 and sum(map(len, parts)) <= room:
+        return parts
+    room -= _LONGEST_LEFT_OUT
+    shown: list[str] = []
+    for part in parts[: MOST_BLOCKS - 3]:
+        whole = part if len(part) <= room else part[: max(room, 0)].rpartition("\n")[0]
+        if whole:
+            shown.append(whole)
+        room -= len(part)
+        if room <= 0:
+            break
+    return [*shown, f"… and {_entries(parts) - _entries(shown)} more: see the run's artifact."]
+
+
+def _entries(sections: Sequence[str]) -> int:
+    """List entries: a name that somebody typed stands on one line and cannot begin one."""
+    return sum(line.startswith(_BULLET) for part in sections for line in part.split("\n"))
 
 
 def _record(salesforce_url: str, record_id: str, name: str) -> str:

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from order_to_cash.domain.decisions import RunLimit
 from order_to_cash.domain.matching import MatchDecision
 from order_to_cash.domain.messages import (
+    DEALS_A_MESSAGE,
     LONGEST_HEADER,
+    LONGEST_MESSAGE,
     LONGEST_SECTION,
     MOST_BLOCKS,
     BilledNotice,
     Message,
     QuarantineNotice,
     billed_message,
+    billed_messages,
     escape_slack,
     failed_run_message,
     format_money,
@@ -36,9 +39,9 @@ ORG = "https://northwind.my.salesforce.example/"
 NASTY = 'O\'Brien \\ "Co" <!channel> & | *bold*\n# <script>'
 
 
-def billed(name: str = "Northwind Traders") -> BilledNotice:
+def billed(name: str = "Northwind Traders", opportunity_id: str = OPPORTUNITY) -> BilledNotice:
     return BilledNotice(
-        opportunity_id=OPPORTUNITY,
+        opportunity_id=opportunity_id,
         opportunity_name=name,
         account_name=name,
         owner_name="Sales Desk",
@@ -69,6 +72,22 @@ def fits(message: Message) -> None:
     for block in message.blocks:
         if block["type"] == "section":
             assert 0 < len(block["text"]["text"]) <= LONGEST_SECTION
+    assert characters(list(message.blocks)) <= LONGEST_MESSAGE
+
+
+def characters(value: object) -> int:
+    """Of text in all blocks, as Slack counts them."""
+    if isinstance(value, list):
+        return sum(map(characters, value))
+    if not isinstance(value, dict):
+        return 0
+    own = value.get("text")
+    return (len(own) if isinstance(own, str) else 0) + sum(map(characters, value.values()))
+
+
+def bullets(message: Message) -> int:
+    texts = [block["text"]["text"] for block in message.blocks if block["type"] == "section"]
+    return sum(line.startswith("• ") for text in texts for line in text.split("\n"))
 
 
 def test_a_billed_deal_is_told_with_amount_customer_and_invoice() -> None:
@@ -113,14 +132,41 @@ def test_what_was_held_back_is_grouped_by_reason_with_owner_and_remedy() -> None
     assert "/006000000000004AAA|Litware>" in first
 
 
-def test_a_thousand_held_deals_still_fit_one_message() -> None:
-    deals = [held("Northwind " * 30, number, *list(Reason)[:2]) for number in range(1000)]
+@pytest.mark.parametrize("name", ["Northwind " * 30, "Contoso", NASTY, "&" * 300])
+def test_a_thousand_held_deals_still_fit_one_message(name: str) -> None:
+    deals = [held(name, number, *list(Reason)[:2]) for number in range(1000)]
     message = quarantine_message(deals, salesforce_url=ORG, run_url="https://prefect.example/r/1")
     fits(message)
-    assert "more sections" in message.blocks[-2]["text"]["text"]
-    assert len(message.blocks) == MOST_BLOCKS
+    shown = bullets(message)
+    assert shown > 0
+    assert message.blocks[-2]["text"]["text"] == f"… and {2000 - shown} more: see the run's artifact."
     with pytest.raises(ValueError, match="nothing to tell"):
         quarantine_message([], salesforce_url=ORG)
+
+
+@given(st.integers(1, 70), st.text(max_size=400) | st.just(NASTY) | st.just("&" * 300))
+def test_many_billed_deals_are_each_named_in_one_of_few_messages(count: int, name: str) -> None:
+    deals = [billed(name, f"006{number:012d}AAA") for number in range(count)]
+    told = billed_messages(deals, salesforce_url=ORG, run_url="https://prefect.example/r/1")
+    assert [deal for group, _ in told for deal in group] == deals
+    for group, message in told:
+        fits(message)
+        assert len(group) <= DEALS_A_MESSAGE
+        assert bullets(message) == len(group)
+        text = json.dumps(message.blocks)
+        assert all(deal.opportunity_id in text for deal in group)
+        assert "<!" not in text
+
+
+def test_usual_names_go_twenty_to_a_message_with_totals_by_currency() -> None:
+    euros = billed(opportunity_id="006000000000099AAA").model_copy(update={"total": Money(500, "eur")})
+    deals = [billed(opportunity_id=f"006{number:012d}AAA") for number in range(39)]
+    first, second = billed_messages([*deals, euros], salesforce_url=ORG)
+    assert (len(first[0]), len(second[0])) == (20, 20)
+    assert second[1].text == "20 invoices sent: $234,555.00 USD, €5.00 EUR"
+    assert "Northwind Traders" in second[1].blocks[1]["text"]["text"]
+    assert "plus $2,345.55 USD tax" in second[1].blocks[1]["text"]["text"]
+    assert billed_messages([], salesforce_url=ORG) == []
 
 
 def test_failed_and_held_runs_say_what_to_do() -> None:
