@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class World:
     clock: Clock
     home: Path
     seeder: Seeder
+    multi_currency: bool = True
     prices: dict[str, str] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -50,7 +51,7 @@ class World:
             "O2C_STRIPE_API_BASE": self.urls["stripe"],
             "O2C_SALESFORCE_BASE_URL": self.urls["salesforce"],
             "O2C_SLACK_BASE_URL": self.urls["slack"],
-            "O2C_MULTI_CURRENCY": "true",
+            "O2C_MULTI_CURRENCY": str(self.multi_currency).lower(),
             "O2C_BILL_DEALS_CLOSED_ON_OR_AFTER": GO_LIVE.isoformat(),
             "O2C_SECRETS_DIR": str(self.home / "no-secrets"),
             "O2C_STRIPE_REQUESTS_PER_SECOND": "100",
@@ -82,7 +83,7 @@ class World:
             "AccountId": account_id or self.account(),
             "StageName": "Closed Won",
             "CloseDate": self.clock.now().date().isoformat(),
-            "CurrencyIsoCode": "USD",
+            **({"CurrencyIsoCode": "USD"} if self.multi_currency else {}),
             "Pricebook2Id": "@standard_pricebook",
             **fields,
         }
@@ -98,10 +99,14 @@ class World:
         """Product ref → PricebookEntry id."""
         return self._entries
 
-    def product(self, ref: str, name: str, price_id: str | None, unit_price: Any) -> None:
-        """Another product that deals can have lines of."""
-        ids = self.seeder.salesforce(product(ref, name, price_id, unit_price, "USD"))
+    def product(
+        self, ref: str, name: str, price_id: str | None, unit_price: Any, currency: str = "USD"
+    ) -> str:
+        """Another product that deals can have lines of; its id."""
+        money = currency if self.multi_currency else None
+        ids = self.seeder.salesforce(product(ref, name, price_id, unit_price, money))
         self._entries[ref] = ids[f"{ref}-entry"]
+        return ids[ref]
 
     _entries: dict[str, str] = field(default_factory=dict)
 
@@ -109,7 +114,29 @@ class World:
         """Change a record as a person at the screen would."""
         self.seeder.update(sobject, [{"id": record_id, **fields}])
 
+    def control(self, service: str, what: str, body: Any = None, method: str = "POST") -> Any:
+        """The emulators' control API, such as ("salesforce", "merge", {"master": id, "losers": [id]})."""
+        url = f"{self.urls[service]}/_emulator/{what}"
+        answer = httpx.request(method, url, json=body, timeout=60, trust_env=False)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def pass_time(self, **duration: float) -> None:
+        """Let the emulators' clock go on, by `hours=1`, `minutes=5` and the like."""
+        seconds = timedelta(**duration).total_seconds()
+        self.control("stripe", "clock", {"advance_seconds": seconds})
+
+    def forget_calls(self) -> None:
+        """Empty the journals."""
+        for service in self.services.values():
+            service.journal.clear()
+
     # Inspecting
+
+    def calls(self, service: str, method: str | None = None, path: str | None = None) -> list[Any]:
+        """Journal entries of one method whose path matches the regular expression."""
+        found: list[Any] = self.services[service].journal.select(method=method, path=path)
+        return found
 
     def record(self, sobject: str, record_id: str) -> dict[str, Any]:
         """All fields of one Salesforce record, whatever the integration user may see."""
@@ -149,12 +176,15 @@ class World:
 
     def fault(self, service: str, **fault: Any) -> None:
         """Inject a fault; see the emulators' control API."""
-        answer = httpx.post(f"{self.urls[service]}/_emulator/faults", json=fault, trust_env=False)
-        answer.raise_for_status()
+        self.control(service, "faults", fault)
+
+    def no_faults(self) -> None:
+        """Every service is well again."""
+        for service in self.services:
+            self.control(service, "faults", method="DELETE")
 
     def settings(self, service: str, **changes: Any) -> None:
-        answer = httpx.post(f"{self.urls[service]}/_emulator/settings", json=changes, trust_env=False)
-        answer.raise_for_status()
+        self.control(service, "settings", changes)
 
     def assert_billed_once(
         self, opportunity_id: str, total_minor: int, currency: str = "usd"
@@ -183,7 +213,7 @@ def small_world(home: Path, *, multi_currency: bool = True) -> Iterator[World]:
     by_name = {service.name: service for service in services}
     with running(*services) as urls:
         seeder = Seeder(urls["stripe"], urls["salesforce"])
-        world = World(urls, by_name, clock, home, seeder)
+        world = World(urls, by_name, clock, home, seeder, multi_currency)
         if multi_currency:
             world.settings("salesforce", multi_currency=True, currencies=["USD", "EUR", "JPY"])
             _post(urls["salesforce"], "reset")

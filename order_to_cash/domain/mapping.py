@@ -162,7 +162,7 @@ def _deal(raw: Row, lines: tuple[DealLine, ...], contact_email: str, rules: Bill
 
 def _bill_to(raw: Row, contact_email: str, rules: BillingRules) -> BillTo:
     account = _parent(raw, "Account")
-    if not raw.get("AccountId") or not account:
+    if not raw.get("AccountId") or not account or account.get("IsDeleted") is True:
         raise _UnreadableError(
             Reason.ACCOUNT_MISSING,
             "The deal has no Account: it was deleted, merged, or never set.",

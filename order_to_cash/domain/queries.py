@@ -112,7 +112,7 @@ def _deal_fields(rules: BillingRules) -> list[str]:
     names = rules.field_names
     fields = [
         *("Id", "Name", "Amount", "CloseDate", "StageName", "Type", "LeadSource", "SystemModstamp"),
-        *("OwnerId", "Owner.Name", "AccountId", "Account.Name", "Account.OwnerId"),
+        *("OwnerId", "Owner.Name", "AccountId", "Account.Name", "Account.OwnerId", "Account.IsDeleted"),
         *(f"Account.Billing{part}" for part in _ADDRESS_PARTS),
         *(f"Account.Shipping{part}" for part in _ADDRESS_PARTS),
         f"Account.{names.account_billing_email}",
