@@ -14,7 +14,7 @@ STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;color:#1a1f36}"
     "table{width:100%;border-collapse:collapse;margin:1.5rem 0}td,th{padding:.4rem 0;text-align:left;"
     "border-bottom:1px solid #e3e8ee}td:last-child,th:last-child{text-align:right}"
-    ".note{color:#697386;font-size:.85rem}.status{text-transform:uppercase;font-size:.8rem}"
+    ".note{background:#fff4d6;border:1px solid #e8c15a;border-radius:.4rem;padding:.5rem .8rem}.status{text-transform:uppercase;font-size:.8rem}"
 )
 
 
@@ -52,9 +52,10 @@ def page(world: World, invoice: Obj) -> str:
     terms = f"due {datetime.fromtimestamp(due, UTC):%d %B %Y}" if due else "charged automatically"
     return (
         f"<!doctype html><meta charset=utf-8><title>Invoice {escape(invoice['number'])}</title>"
-        f"<style>{STYLE}</style><h1>Invoice {escape(invoice['number'])}</h1>"
+        f"<style>{STYLE}</style>"
+        "<p class=note>This page is shown by a local emulator, not by Stripe. No money moves here.</p>"
+        f"<h1>Invoice {escape(invoice['number'])}</h1>"
         f"<p>{escape(invoice['customer_name'] or '')} · <span class=status>{invoice['status']}</span> · {terms}</p>"
         f"<table><tr><th>Description</th><th>Quantity</th><th>Amount</th></tr>{body}{totals}</table>"
         f"<p>{escape(invoice['description'] or '')}</p>"
-        "<p class=note>Shown by a local emulator of Stripe. No money moves here.</p>"
     )

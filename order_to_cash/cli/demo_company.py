@@ -27,24 +27,18 @@ class Expected:
 
 STORY: tuple[Expected, ...] = (
     Expected("harbor", "Harbor Coffee Roasters", BILLED, "370000 usd", "two products at list price"),
-    Expected(
-        "nordwind", "Nordwind Logistik GmbH", BILLED, "1080000 eur", "negotiated price; country “Deutschland”"
-    ),
+    Expected("nordwind", "Nordwind Logistik GmbH", BILLED, "1080000 eur", "negotiated; “Deutschland” → DE"),
     Expected("sakura", "Sakura Foods K.K.", BILLED, "360000 jpy", "yen has no cents"),
     Expected("obrien", 'O\'Brien \\ "Co" <!channel>', BILLED, "300000 usd", "2.5 days; a name full of traps"),
-    Expected(
-        "vela", "Vela Marine", BILLED, "250000 usd", "is a Stripe customer already: matched, not doubled"
-    ),
+    Expected("vela", "Vela Marine", BILLED, "250000 usd", "known to Stripe: not doubled"),
     Expected("tundra", "Tundra Outfitters", HELD, "billing_email_missing", "nobody to send the invoice to"),
-    Expected("quill", "Quill & Paper", HELD, "price_missing", "a product that Stripe does not know"),
-    Expected(
-        "meadow", "Meadow Software", HELD, "needs_subscription", "a monthly plan is no one-time invoice"
-    ),
-    Expected(
-        "fjord", "Fjord Ferries", HELD, "price_currency_mismatch", "sold in euro, priced in dollars only"
-    ),
+    Expected("quill", "Quill & Paper", HELD, "price_missing", "a product without a Stripe price"),
+    Expected("meadow", "Meadow Software", HELD, "needs_subscription", "a monthly plan is a subscription"),
+    Expected("fjord", "Fjord Ferries", HELD, "price_currency_mismatch", "sold in euro, priced in dollars"),
+    Expected("atlas", "Atlas Aerospace", HELD, "needs_approval", "so much needs a person's approval"),
     Expected("legacy", "Legacy Mills", NOT_BILLED, "", "closed before the go-live date"),
 )
+APPROVAL_LIMIT = "USD=100000, EUR=100000, JPY=15000000"
 
 
 def seed(seeder: Seeder, today: date, go_live: date) -> dict[str, str]:
@@ -68,6 +62,11 @@ def seed(seeder: Seeder, today: date, go_live: date) -> dict[str, str]:
 def win(seeder: Seeder, ids: dict[str, str]) -> None:
     """The sales rep moves all deals to Closed Won."""
     seeder.update("Opportunity", [{"id": ids[each.ref], "StageName": "Closed Won"} for each in STORY])
+
+
+def touch(seeder: Seeder, ids: dict[str, str]) -> None:
+    """Somebody's data loader writes all of them again: every deal looks changed."""
+    seeder.update("Opportunity", [{"id": ids[each.ref], "NextStep": "Thank them"} for each in STORY])
 
 
 def _catalogue(seeder: Seeder) -> dict[str, str]:
@@ -103,6 +102,7 @@ _LINES: dict[str, tuple[str, list[tuple[str, Any, Any]]]] = {
     "quill": ("USD", [("seat", 4, 150), ("merch", 4, 40)]),
     "meadow": ("USD", [("plan", 12, 99)]),
     "fjord": ("EUR", [("seat", 6, 140)]),
+    "atlas": ("USD", [("onboarding", 10, 2500), ("day", 120, 1200)]),
     "legacy": ("USD", [("onboarding", 1, 2500)]),
 }
 

@@ -68,7 +68,9 @@ def _processes() -> dict[int, int]:
     if Path("/proc/self/stat").exists():
         rows = [_stat(entry) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
     else:
-        shown = subprocess.run(["/bin/ps", "-A", "-o", "pid=,stat=,ppid="], capture_output=True, text=True, check=True)  # noqa: S603 - a fixed command  # fmt: skip
+        shown = subprocess.run(
+            ["/bin/ps", "-A", "-o", "pid=,stat=,ppid="], capture_output=True, text=True, check=True
+        )
         rows = [line.split() for line in shown.stdout.splitlines()]
     return {int(row[0]): int(row[2]) for row in rows if len(row) > 2 and not row[1].startswith("Z")}
 

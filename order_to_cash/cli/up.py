@@ -23,6 +23,7 @@ from order_to_cash.settings import ENV_FILE, Settings
 
 Say = Callable[[str], None]
 STAGE_SERVER, STAGE_OURS = 1, 2
+LOOKS_OUT = "Looking for won deals"  # what the drain says once it does
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -90,12 +91,10 @@ class House:
     def ui(self) -> str:
         return self._settings.prefect_api_url.rstrip("/").removesuffix("/api")
 
-    async def start(self) -> None:
-        """Everything. Raises ConfigurationError."""
+    async def start(self, *, wait: bool = False) -> None:
+        """Everything; with `wait`, return once the drain looks out. Raises ConfigurationError."""
         await self.start_server()
-        await self.prepare()
-        await self.start_drain()
-        await self.start_worker()
+        await self.start_services(wait=wait)
 
     async def start_server(self) -> None:
         """The Prefect server; one that answers already is used as it is. Raises ConfigurationError."""
@@ -122,10 +121,11 @@ class House:
         await self.supervisor.start(server)
         self._say(f"Prefect server  {self.ui}")
 
-    async def prepare(self) -> None:
-        """What `o2c init` does, and the deployments."""
-        await asyncio.gather(self._prepare_blocks(), apply_deployments())
-        self._say("Deployments     bill-won-deals/won-deals: the hourly sweep, and a form for people")
+    async def start_services(self, *, wait: bool = False) -> None:
+        """What `o2c init` does, the deployments, the drain and the worker; the server runs already."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._start_drain(wait=wait))
+            group.create_task(self._start_worker())
 
     async def _prepare_blocks(self) -> None:
         await asyncio.to_thread(self._prepare_ledger)
@@ -142,11 +142,18 @@ class House:
             kind = ledger.database.url.get_backend_name()
         self._say(f"Ledger          ready ({kind})")
 
-    async def start_drain(self) -> None:
-        await self.supervisor.start(Child("drain", o2c_argv("drain"), stage=STAGE_OURS))
+    async def _start_drain(self, *, wait: bool) -> None:
+        await self._prepare_blocks()
+        ready = self._drain_looks_out if wait else None
+        await self.supervisor.start(Child("drain", o2c_argv("drain"), ready=ready, stage=STAGE_OURS))
         self._say(f"Drain           looks for won deals every {self._settings.poll_seconds} s")
 
-    async def start_worker(self) -> None:
+    async def _drain_looks_out(self) -> bool:
+        return LOOKS_OUT in self.supervisor.log_file("drain").read_text(encoding="utf-8")
+
+    async def _start_worker(self) -> None:
+        await apply_deployments()
+        self._say("Deployments     bill-won-deals/won-deals: the hourly sweep, and a form for people")
         argv = [sys.executable, "-m", "prefect", "worker", "start", "--pool", WORK_POOL, "--type", "process"]
         await self.supervisor.start(Child("worker", argv, stage=STAGE_OURS))
         self._say(f"Worker          executes runs of the work pool {WORK_POOL}")
