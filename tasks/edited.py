@@ -20,7 +20,8 @@ from tasks.deals import Rejection, query_all, with_lines
 from tasks.retrying import step
 
 WATERMARK = "billed-deals"
-# Salesforce shows a record to queries somewhat after its SystemModstamp. The first sweep looks back a day.
+# Salesforce shows a record to queries somewhat after its SystemModstamp, and its clock is not ours. The first sweep
+# looks back a day.
 OVERLAP = timedelta(minutes=5)
 FIRST_LOOK_BACK = timedelta(days=1)
 
@@ -44,14 +45,14 @@ class Edited:
 @step("read touched deals")
 async def read_touched(company: Company) -> Touched:
     """Billed deals that were touched since the last sweep. One query where there are none."""
+    now = company.clock.now()
     mark = await asyncio.to_thread(company.ledger.watermarks.get, WATERMARK)
-    since = mark.modstamp - OVERLAP if mark is not None else company.clock.now() - FIRST_LOOK_BACK
+    since = mark.modstamp - OVERLAP if mark is not None else now - FIRST_LOOK_BACK
     deals = await query_all(company, [billed_deals_query(company.rules, since)])
     if not deals:
-        return Touched()
+        return Touched(until=now)
     raw = await with_lines(company, deals)
-    until = max(datetime.fromisoformat(str(row["SystemModstamp"])) for row in deals)
-    return Touched(tuple(map_deals(raw.deals, raw.lines, raw.contacts, company.rules)), until)
+    return Touched(tuple(map_deals(raw.deals, raw.lines, raw.contacts, company.rules)), now)
 
 
 @step("compare {count} billed deals")

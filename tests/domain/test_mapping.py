@@ -77,7 +77,13 @@ def test_a_country_in_another_language_is_understood_and_an_unknown_one_kept() -
 
 
 @pytest.mark.parametrize(
-    "missing", [{"Account": None}, {"AccountId": None}, {"AccountId": None, "Account": None}]
+    "missing",
+    [
+        {"Account": None},
+        {"AccountId": None},
+        {"AccountId": None, "Account": None},
+        {"Account": raw_account(IsDeleted=True)},
+    ],
 )
 def test_an_account_that_is_gone_is_named(missing: dict[str, Any]) -> None:
     assert code(mapped(raw_deal(**missing))) == "account_missing"
