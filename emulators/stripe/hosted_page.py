@@ -14,7 +14,8 @@ STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem;color:#1a1f36}"
     "table{width:100%;border-collapse:collapse;margin:1.5rem 0}td,th{padding:.4rem 0;text-align:left;"
     "border-bottom:1px solid #e3e8ee}td:last-child,th:last-child{text-align:right}"
-    ".note{background:#fff4d6;border:1px solid #e8c15a;border-radius:.4rem;padding:.5rem .8rem}.status{text-transform:uppercase;font-size:.8rem}"
+    ".note{background:#fff4d6;border:1px solid #e8c15a;border-radius:.4rem;padding:.5rem .8rem}"
+    ".status{text-transform:uppercase;font-size:.8rem}"
 )
 
 

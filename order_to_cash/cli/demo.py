@@ -179,7 +179,9 @@ class _Demo:
         self._say(f"Sweep           {told}")
         return f"{house.ui}/runs/flow-run/{run_id}", f"{house.ui}/deployments/deployment/{deployment_id}/run"
 
-    def _show_next(self, house: House, settings: Settings, seen: list[Seen], runs: Mapping[str, str]) -> None:
+    def _show_next(
+        self, house: House, settings: Settings, seen: list[Seen], pages: Mapping[str, str]
+    ) -> None:
         large = next(one.opportunity_id for one in seen if one.expected.shows == "needs_approval")
         o2c = Path(sys.executable).with_name("o2c")
         typer.echo(f"\nWhere to look: Prefect UI {house.ui}")
