@@ -59,16 +59,16 @@ def billed_table(billed: Sequence[BilledNotice], *, salesforce_url: str = "") ->
 
 def quarantine_table(held: Sequence[QuarantineNotice], *, salesforce_url: str = "") -> str:
     """What was not billed: one row for each reason of each deal."""
-    head = ("Deal", "Customer", "Owner", "Reason", "Field", "What is wrong", "What to do")
+    head = ("Deal", "What is wrong", "What to do", "Owner", "Customer", "Reason", "Field")
     rows = (
         (
             _link(record_url(salesforce_url, one.opportunity_id), one.opportunity_name or one.opportunity_id),
-            cell(one.account_name),
-            cell(one.owner_name),
-            cell(problem.code),
-            cell(problem.field),
             cell(problem.message),
             cell(problem.remedy),
+            cell(one.owner_name),
+            cell(one.account_name),
+            cell(problem.code),
+            cell(problem.field),
         )
         for one in held
         for problem in one.problems
@@ -107,6 +107,7 @@ def _match(match: MatchDecision | None) -> str:
 
 
 def _link(url: str, label: str) -> str:
+    """A link; beside its label where that needs escapes: Prefect 3.8's UI shows those of a link's label as they are."""
     if not url.startswith(("https://", "http://")):
         return cell(label)
     safe = (
@@ -116,7 +117,8 @@ def _link(url: str, label: str) -> str:
         .replace(" ", "%20")
         .replace("<", "%3C")
     )
-    return f"[{cell(label)}]({safe})"
+    shown = cell(label)
+    return f"[{shown}]({safe})" if shown == label else f"{shown} [open]({safe})"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> str:
