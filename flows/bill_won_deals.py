@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -27,16 +26,17 @@ from prefect.states import Completed, Failed
 from flows.approval import approve
 from flows.bill_one_deal import bill_deal, finish_deal
 from flows.judging import Judged, judge_deals
-from order_to_cash.domain.errors import O2CError, RunHeld
-from tasks.announcements import alert_failed_run, alert_unfinished, announce_billed, announce_quarantine
+from order_to_cash.domain.errors import RunHeld
+from tasks.announcements import alert_failed_run, alert_unfinished, announce_quarantine
 from tasks.company import Company, company_named
 from tasks.deals import label_of
 from tasks.edited import remember
 from tasks.obligations import Claims, close
-from tasks.outcomes import DealOutcome, DealStatus, RunSummary, problem_of
+from tasks.outcomes import DealOutcome, DealStatus, RunSummary
 from tasks.previews import preview_customer
 from tasks.quarantine import hold, hold_back, let_go
 from tasks.reports import show_plan, show_summary
+from tasks.win_posts import announce_billed
 from tasks.write_back import write_back
 
 Way = Callable[[], Awaitable[DealOutcome]]
@@ -124,7 +124,7 @@ async def _preview(company: Company, judged: Judged) -> RunSummary:
 
 
 async def _bill_all(company: Company, judged: Judged, run_id: str) -> list[DealOutcome]:
-    """All deals of the run in batches that are each billed, written back and announced before the next."""
+    """All deals of the run in batches, each billed and written back before the next; Slack is told meanwhile."""
     claims = Claims(company)
     seats = asyncio.Semaphore(DEALS_IN_FLIGHT)
 
@@ -139,30 +139,29 @@ async def _bill_all(company: Company, judged: Judged, run_id: str) -> list[DealO
         partial(bill_deal, company, ready.outcome, ready.bill_to, run_id, claims) for ready in judged.ready
     ]
     ended: list[DealOutcome] = []
+    telling: list[asyncio.Task[list[DealOutcome]]] = []
     async with claims.kept_alive():
-        for start in range(0, len(ways), BATCH):
-            outcomes = await asyncio.gather(*(seated(way) for way in ways[start : start + BATCH]))
-            ended += await _conclude(company, outcomes, claims, run_id)
+        try:
+            for start in range(0, len(ways), BATCH):
+                outcomes = await asyncio.gather(*(seated(way) for way in ways[start : start + BATCH]))
+                billed = [outcome for outcome in outcomes if outcome.status is DealStatus.BILLED]
+                ended += [outcome for outcome in outcomes if outcome.status is not DealStatus.BILLED]
+                if billed:
+                    written = await write_back(company, billed, len(billed))
+                    telling.append(asyncio.create_task(_conclude(company, written, claims, run_id)))
+        finally:
+            for outcomes in await asyncio.gather(*telling):
+                ended += outcomes
     return ended
 
 
 async def _conclude(
-    company: Company, outcomes: Sequence[DealOutcome], claims: Claims, run_id: str
+    company: Company, written: Sequence[DealOutcome], claims: Claims, run_id: str
 ) -> list[DealOutcome]:
-    """Write back, tell Slack, close: what is billed stays open in the ledger until all three are done."""
-    billed = [outcome for outcome in outcomes if outcome.status is DealStatus.BILLED]
-    others = [outcome for outcome in outcomes if outcome.status is not DealStatus.BILLED]
-    written = await write_back(company, billed, len(billed)) if billed else []
-    announced = await asyncio.gather(*(_announce(company, outcome, run_id) for outcome in written))
+    """Tell Slack, close: what is billed stays open in the ledger until it is also written back and told."""
+    announced = await announce_billed(company, written, run_id)
     await close(company, claims, announced)
-    return [*announced, *others]
-
-
-async def _announce(company: Company, outcome: DealOutcome, run_id: str) -> DealOutcome:
-    try:
-        return await announce_billed(company, outcome, run_id, label_of(outcome.mapped))
-    except O2CError as error:
-        return replace(outcome, problems=(*outcome.problems, problem_of(error)))
+    return announced
 
 
 async def summary_of(state: State[Any]) -> RunSummary | None:

@@ -1,50 +1,28 @@
-"""What Slack is told: each billed deal, one message for what was held, an alert when a run fails. Each once."""
+"""What Slack is told besides win posts: one message for what was held, an alert when a run fails. Each once."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from order_to_cash.domain.decisions import RunLimit
 from order_to_cash.domain.errors import ClaimedElsewhere, ClaimLost, O2CError, Permanent
 from order_to_cash.domain.identity import digest, notice_key
 from order_to_cash.domain.messages import (
     Message,
-    billed_message,
     failed_run_message,
     held_run_message,
     quarantine_message,
 )
-from order_to_cash.domain.records import Problem
 from order_to_cash.ledger.intents import Operation
 from tasks.company import Company, Slack
-from tasks.effects import CLOCK_SKEW, Effect, LonePage, StepPage, once
-from tasks.notices import billed_notice, held_notices, run_url
+from tasks.effects import CLOCK_SKEW, Effect, LonePage, once
+from tasks.notices import held_notices, run_url
 from tasks.outcomes import DealOutcome, RunSummary
 from tasks.retrying import step
 
 FLOW = "bill-won-deals"
-
-
-@step("win post · {label}")
-async def announce_billed(company: Company, outcome: DealOutcome, run_id: str, label: str) -> DealOutcome:
-    """Tell the channel of one billed deal, once. A channel that refuses is named, and does not hold the deal up."""
-    del label
-    if company.slack is None or outcome.claim is None:
-        return replace(outcome, announced=True)
-    message = billed_message(
-        billed_notice(outcome), salesforce_url=company.record_url, run_url=run_url(run_id)
-    )
-    effect = _post(
-        company.slack, notice_key("billed", outcome.opportunity_id), message, name="announce", run_id=run_id
-    )
-    try:
-        await once(StepPage(company.ledger.operations, outcome.claim, effect), effect)
-    except Permanent as error:
-        told = Problem(code=error.code, field="Slack", message=error.message, remedy=error.remedy)
-        return replace(outcome, announced=True, problems=(*outcome.problems, told))
-    return replace(outcome, announced=True)
 
 
 @step("tell Slack of {count} held deals")
@@ -114,7 +92,7 @@ async def _tell(company: Company, key: str, message: Message, run_id: str) -> bo
     """
     if company.slack is None:
         return True
-    effect = _post(company.slack, key, message, name=key, run_id=run_id)
+    effect = _post(company.slack, key, message, run_id)
     try:
         told_by = await once(LonePage(company.ledger.operations, "notice", run_id, effect), effect)
     except (Permanent, ClaimedElsewhere, ClaimLost):
@@ -130,7 +108,7 @@ class _Told:
     run_id: str
 
 
-def _post(slack: Slack, key: str, message: Message, *, name: str, run_id: str) -> Effect[_Told]:
+def _post(slack: Slack, key: str, message: Message, run_id: str) -> Effect[_Told]:
     async def make(_key: str) -> _Told:
         ts = await asyncio.to_thread(slack.gateway.post, slack.channel, message.text, message.blocks, key=key)
         return _Told(ts, run_id)
@@ -144,7 +122,7 @@ def _post(slack: Slack, key: str, message: Message, *, name: str, run_id: str) -
         return _Told(outcome["ts"], outcome.get("run_id", ""))
 
     return Effect(
-        name,
+        key,
         {"key": key},
         make,
         look_up,
