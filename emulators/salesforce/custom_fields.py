@@ -28,7 +28,7 @@ def custom_field(schema: Schema, owner: ObjectType, element: Element) -> Field:
     """The field of one `<fields>` element; raises Problem."""
     name = text(element, "fullName") or ""
     check_tags(element, "CustomField", _TAGS)
-    if not API_NAME.fullmatch(name):
+    if not API_NAME.fullmatch(schema.local(name)):
         raise Problem(
             f"The name '{name}' is no API name of a custom field: letters, digits and single underscores, "
             "beginning with a letter, at most 40, ending in __c"

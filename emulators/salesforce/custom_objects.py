@@ -82,7 +82,7 @@ def _apply_object(schema: Schema, component: Component, outcome: Outcome) -> Non
         raise Problem(
             f"Entity '{name}' is no standard object, and the name of a custom object must end in __c"
         )
-    if not API_NAME.fullmatch(name):
+    if not API_NAME.fullmatch(schema.local(name)):
         raise Problem(f"The name '{name}' is no API name of a custom object")
     label, plural = _labels(root)
     made = ObjectType(name, label, plural, known.prefix if known else schema.next_prefix(), custom=True)

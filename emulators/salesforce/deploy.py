@@ -53,6 +53,7 @@ def deploy(org: Org, data: bytes, check_only: bool = False) -> list[Outcome]:
     package = read_package(data)
     trial = Schema.__new__(Schema)
     trial.multi_currency = org.schema.multi_currency
+    trial.namespaces = tuple(org.settings.namespaces)
     trial.objects = {key: copy.copy(item) for key, item in org.schema.objects.items()}
     for item in trial.objects.values():
         item.fields = dict(item.fields)

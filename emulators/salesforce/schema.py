@@ -16,6 +16,7 @@ class Schema:
 
     def __init__(self, multi_currency: bool = False) -> None:
         self.multi_currency = multi_currency
+        self.namespaces: tuple[str, ...] = ()  # of managed packages, such as SBQQ
         self.objects: dict[str, ObjectType] = {}
         for item in standard_objects(multi_currency):
             self.add(item)
@@ -25,6 +26,11 @@ class Schema:
 
     def get(self, name: str) -> ObjectType | None:
         return self.objects.get(name.lower())
+
+    def local(self, name: str) -> str:
+        """An API name without the namespace of a managed package that may be installed here."""
+        prefix, _, rest = name.partition("__")
+        return rest if prefix in self.namespaces else name
 
     def require(self, name: str) -> ObjectType:
         """The object, or NOT_FOUND as a REST path to an unknown object answers."""

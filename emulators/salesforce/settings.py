@@ -29,6 +29,7 @@ class SalesforceSettings(Settings):
     restricted_user: the integration user has the licence for integrations, which sees no standard object or
         field without a permission set either.
     field_level_security: off shows every field to everyone.
+    namespaces: of managed packages whose components a deployment may bring, as installing them would: `SBQQ`.
     deploy_polls: how often a deployment answers InProgress before its result.
     """
 
@@ -46,6 +47,7 @@ class SalesforceSettings(Settings):
     hidden_fields: list[str] = field(default_factory=list)
     restricted_user: bool = False
     field_level_security: bool = True
+    namespaces: list[str] = field(default_factory=list)
     deploy_polls: int = 1
 
     def __post_init__(self) -> None:

@@ -8,7 +8,6 @@ in it.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, case, delete, select
 
 from order_to_cash.domain.clock import Clock
+from order_to_cash.domain.matching import normalized_name
 from order_to_cash.domain.records import StripeCustomer
 from order_to_cash.ledger.engine import Database
 from order_to_cash.ledger.tables import CUSTOMER, CustomerRow
@@ -94,9 +94,8 @@ class Customers:
 
 
 def name_key(name: str) -> str:
-    """A company's name without case, accents, spaces and punctuation: ``Café Ole, S.A.`` → ``cafeolesa``."""
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(char for char in decomposed if char.isalnum())
+    """A company's name as matching compares names, without spaces: ``Café Ole, S.A.`` → ``cafeole``."""
+    return normalized_name(name).replace(" ", "")
 
 
 def _matching(column: ColumnElement[Any], value: str, fits: Any, limit: int) -> Any:
