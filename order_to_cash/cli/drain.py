@@ -32,13 +32,13 @@ def run(settings: Settings, *, once: bool) -> None:
 
 
 async def _drain(settings: Settings, *, once: bool) -> None:
-    from expectations.runner import warm
     from order_to_cash.cli.look_out import LookOut
+    from order_to_cash.cli.upkeep import kept_up
     from tasks.company import kept_open
 
     stop = _stopped_by_signals()
-    warming = asyncio.create_task(asyncio.to_thread(warm))
-    async with kept_open("o2c") as company:
+    warming = asyncio.create_task(asyncio.to_thread(_warm))
+    async with kept_open("o2c") as company, kept_up(company.ledger.audit):
         look_out = LookOut(company)
         await warming
         typer.echo(f"Looking for won deals every {settings.poll_seconds} s.")
@@ -47,6 +47,15 @@ async def _drain(settings: Settings, *, once: bool) -> None:
             if once:
                 return
             await _pause(stop, pause_seconds)
+
+
+def _warm() -> None:
+    """Import the flow and build the expectation suites: the first deal does not wait for that."""
+    import flows.bill_won_deals
+    from expectations.runner import warm
+
+    assert flows.bill_won_deals
+    warm()
 
 
 async def _look(look_out: LookOut, settings: Settings) -> float:
