@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -43,6 +43,10 @@ class OpenCall:
     audit_id: str
     started: float
     token_exchange: bool = False
+
+    def leaving(self) -> OpenCall:
+        """The same call, its duration counted from now: what it waited for before is not the far side's."""
+        return replace(self, started=time.monotonic())
 
 
 class CallRecorder:

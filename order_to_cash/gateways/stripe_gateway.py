@@ -70,7 +70,7 @@ class StripeGateway:
         # Process-wide: the SDK reads it nowhere else, and it would send timings of other requests.
         stripe.enable_telemetry = False
         self._key_kind = key.get_secret_value().partition("_")[0]
-        self.pacer = Pacer(requests_per_second)
+        self.pacer = Pacer(requests_per_second, most_a_second=int(requests_per_second) + 1)
         self._wire = StripeWire(
             key=key,
             environment=environment,

@@ -124,12 +124,14 @@ class StripeWire(stripe.HTTPXClient):
             await asyncio.sleep(delay)
 
     async def _attempt(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> _Answer:
-        await self._pacer.acquire()
         call = await self._write_down(
             self._recorder.begin, method, url, body, idempotency_key=headers.get("Idempotency-Key", "")
         )
         finish = partial(self._recorder.finish, call)
         try:
+            # After the commit: its length would otherwise bring calls closer together than they were paced.
+            await self._pacer.acquire()
+            finish = partial(self._recorder.finish, call.leaving())
             answer = await self._send(method, url, headers, body)
         except BaseException as stopped:
             # Cancelled: the event loop may be closing, so nothing is awaited here.

@@ -59,6 +59,27 @@ def test_late_wake_ups_cost_no_rate(late: list[float]) -> None:
     assert wakes[-1] - 1000.0 <= 119 / 20 / 0.95
 
 
+@given(late=st.lists(st.floats(0, 0.3), min_size=100, max_size=100))
+def test_no_second_sees_more_departures_than_allowed_however_late_they_are(late: list[float]) -> None:
+    hand = Hand()
+    pacer = Pacer(24, most_a_second=25, monotonic=hand)
+    wakes = [hand.at + pacer.reserve() for _ in late]
+    departures = []
+    for wake, delay in zip(wakes, late, strict=True):
+        hand.at = max(hand.at, wake + delay)
+        while (wait := pacer.depart()) > 0:
+            hand.at += wait
+        departures.append(hand.at)
+    assert all(later - earlier > 1 for earlier, later in zip(departures, departures[25:], strict=False))
+
+
+async def test_punctual_calls_are_not_held_by_the_window() -> None:
+    pacer = Pacer(100, most_a_second=101)
+    started = time.monotonic()
+    await asyncio.gather(*(pacer.acquire() for _ in range(151)))
+    assert 1.49 <= time.monotonic() - started <= 2.5  # a busy machine wakes sleepers late
+
+
 async def test_many_coroutines_keep_the_rate() -> None:
     pacer = Pacer(200)
     started = time.monotonic()
