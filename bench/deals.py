@@ -65,6 +65,7 @@ def batch(house: House) -> list[Row]:
     deals = world.open_deals(BATCH)
     time.sleep(2)
     before = {name: journal.next() for name, journal in _journals(world).items()}
+    used = house.cpu_seconds()
     world.win(deals)
     salesforce = world.salesforce.wait_for_updates(before["salesforce"], deals, _PATIENCE_SECONDS)
     started = house.flow_started()
@@ -73,7 +74,17 @@ def batch(house: House) -> list[Row]:
     seen = next(entry for entry in salesforce if entry.is_look and deals[-1] in str(entry.response))
     run = [entry for entry in salesforce if entry.seq > seen.seq and not entry.is_look]
     seconds = (max(first_update(salesforce, deal).ended for deal in deals) - started).total_seconds()
-    return [*_pace(stripe, seconds), *_calls(world, run, slack, house.task_runs())]
+    cost = {role: after - used.get(role, 0) for role, after in house.cpu_seconds().items()}
+    return [
+        *_pace(stripe, seconds),
+        *_calls(world, run, slack, house.task_runs()),
+        Row(
+            "processor time a deal",
+            ", ".join(f"{role} {cost[role] / BATCH * 1000:.0f} ms" for role in ("drain", "server")),
+            "",
+            "user and system time of the processes, from winning to the last Slack message",
+        ),
+    ]
 
 
 def _pace(stripe: Sequence[Seen], seconds: float) -> list[Row]:

@@ -48,11 +48,12 @@ class Emulators:
         self.entries = {ref: ids[f"{ref}-entry"] for ref in _PRICES}
 
     def slow(self) -> None:
-        """Answer as slowly as the vendors do; Stripe refuses what exceeds a sandbox's limit."""
+        """Answer as slowly as the vendors do; Stripe and Slack refuse what exceeds their limits."""
         for name, seconds in LATENCY_SECONDS.items():
             _post(self.urls[name], "settings", json={"latency_seconds": seconds})
         limit = {"rate_limit_per_second": SANDBOX_REQUESTS_A_SECOND}
         _post(self.urls["stripe"], "settings", json=limit)
+        _post(self.urls["slack"], "settings", json={"rate_limits": True})
 
     def open_deals(self, count: int) -> list[str]:
         """Deals of five lines, each of an Account of its own, not won yet; their ids."""
@@ -147,13 +148,23 @@ class House:
             time.sleep(0.2)
 
     def memory(self) -> dict[str, int]:
-        """Largest resident set so far, in bytes, by process."""
-        up = psutil.Process(self._process.pid)
-        sizes = {"supervisor": _peak(up)}
-        for child in up.children(recursive=True):
-            role = _role(child.cmdline())
-            sizes[role] = max(_peak(child), sizes.get(role, 0))
+        """Largest resident set so far, in bytes, by role; of several processes the sum."""
+        sizes: dict[str, int] = {}
+        for role, process in self._processes():
+            sizes[role] = sizes.get(role, 0) + _peak(process)
         return sizes
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Processor time used so far, by role."""
+        used: dict[str, float] = {}
+        for role, process in self._processes():
+            times = process.cpu_times()
+            used[role] = used.get(role, 0.0) + times.user + times.system
+        return used
+
+    def _processes(self) -> list[tuple[str, psutil.Process]]:
+        up = psutil.Process(self._process.pid)
+        return [("supervisor", up), *((_role(one.cmdline()), one) for one in up.children(recursive=True))]
 
     def flow_started(self) -> datetime:
         """When the newest flow run began, by the Prefect server."""
@@ -194,10 +205,8 @@ def _peak(process: psutil.Process) -> int:
 
 def _role(argv: Sequence[str]) -> str:
     words = " ".join(argv)
-    for mark, role in (("order_to_cash.cli drain", "drain"), (" worker ", "worker"), ("server", "server")):
-        if mark in words:
-            return role
-    return "server" if "uvicorn" in words else "other"
+    marks = {"cli drain": "drain", " worker ": "worker", "prefect server": "server", "uvicorn": "server"}
+    return next((role for mark, role in marks.items() if mark in words), "guardian")
 
 
 def _post(url: str, what: str, **kwargs: Any) -> None:
