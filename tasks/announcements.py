@@ -39,15 +39,15 @@ async def announce_quarantine(company: Company, held: Sequence[DealOutcome], run
     about = digest(
         sorted([entry.record_id, entry.code, entry.digest, str(entry.times_opened)] for entry in entries)
     )
-    await _tell(company, notice_key("held", about[:32]), message, run_id)
-    await asyncio.to_thread(company.ledger.quarantine.told, entries)
+    if await _tell(company, notice_key("held", about[:32]), message, run_id):
+        await asyncio.to_thread(company.ledger.quarantine.told, entries)
 
 
 @step("ask Slack for approval")
 async def announce_held(company: Company, limit: RunLimit, about: str, run_id: str) -> bool:
     """Ask whether a large run may go on, once for the same deals; whether it was asked only now, by this run."""
     message = held_run_message(limit, run_url=run_url(run_id))
-    return await _tell(company, notice_key("approval", about[:32]), message, run_id)
+    return await _tell(company, notice_key("approval", about[:32]), message, run_id) == run_id
 
 
 @step("alert")
@@ -85,19 +85,20 @@ async def alert_unfinished(company: Company, summary: RunSummary, run_id: str) -
     await _tell(company, notice_key("unfinished", about[:32]), message, run_id)
 
 
-async def _tell(company: Company, key: str, message: Message, run_id: str) -> bool:
-    """Post once under `key`; whether it was this run that did, or would have without a channel.
+async def _tell(company: Company, key: str, message: Message, run_id: str) -> str:
+    """Post once under `key`; the run that posted it, this one where there is no channel.
 
-    What Slack refuses or another run is posting does not end the run.
+    What Slack refuses, or another run holds, does not end this one: empty then, because nobody is known to be told.
+    The other run may have been killed on its way to Slack.
     """
     if company.slack is None:
-        return True
+        return run_id
     effect = _post(company.slack, key, message, run_id)
     try:
-        told_by = await once(LonePage(company.ledger.operations, "notice", run_id, effect), effect)
+        told = await once(LonePage(company.ledger.operations, "notice", run_id, effect), effect)
     except (Permanent, ClaimedElsewhere, ClaimLost):
-        return False
-    return told_by.run_id == run_id
+        return ""
+    return told.run_id
 
 
 @dataclass(frozen=True)
