@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from tests.crash.databases import Fresh
 from tests.crash.points import AUDIT_COMMIT
@@ -22,16 +23,28 @@ KILLED_TWICE = 1
 SAMPLE = {"call": 4, "commit": 2, "audit": 1}
 
 
+class Again(StrEnum):
+    """How the work goes on after a kill. No run may take a claim that is not given back before its lease is over."""
+
+    NAMED = "run again when the lease is over"
+    AT_ONCE = "run again at once, and when the lease is over"
+    SWEEP = "swept up when the lease is over"
+    NEXT_DAY = "run again the next day"
+
+    @property
+    def pause_seconds(self) -> int:
+        return NEXT_DAY if self is Again.NEXT_DAY else SOON
+
+
 @dataclass(frozen=True)
 class Trial:
-    """A run is killed at each of `kills` in turn; after each, `pause_seconds` pass on the emulators' clock."""
+    """A run is killed at each of `kills` in turn, with a pause on the emulators' clock after each."""
 
     kills: tuple[str, ...]
-    pause_seconds: int = SOON
+    again: Again
 
     def __str__(self) -> str:
-        later = " (run again the next day)" if self.pause_seconds == NEXT_DAY else ""
-        return f"killed at {', then at '.join(self.kills)}{later}"
+        return f"killed at {', then at '.join(self.kills)}; {self.again}"
 
 
 @dataclass(frozen=True)
@@ -43,9 +56,9 @@ class Result:
     problems: tuple[str, ...]
 
 
-def every_point_asked_for() -> bool:
-    """Whether all points are to be tried (`make test-crash`), and not a sample."""
-    return os.environ.get("O2C_CRASH_POINTS") == "all"
+def asked_for() -> str:
+    """O2C_CRASH_POINTS: `all` (`make test-crash`), a text that the points to try contain, or nothing for a sample."""
+    return os.environ.get("O2C_CRASH_POINTS", "")
 
 
 def seed() -> int:
@@ -54,18 +67,25 @@ def seed() -> int:
     return int(given) if given else random.randrange(10**6)
 
 
-def chosen(points: Sequence[str], rng: random.Random, *, every: bool) -> list[Trial]:
-    """Trials of every point, or of some spread over the run; then some of two kills, continued the next day."""
+def chosen(points: Sequence[str], wanted: str, rng: random.Random) -> list[Trial]:
+    """Every point in a way that is drawn, or the named ones in every way, or a sample spread over the run.
+
+    All and the sample also have trials of two kills, continued the next day.
+    """
     kinds = _by_kind(points)
-    once = (
-        list(points) if every else [one for kind in SAMPLE for one in _spread(kinds[kind], SAMPLE[kind], rng)]
-    )
+    if wanted and wanted != "all":
+        return [Trial((point,), way) for point in points if wanted in point for way in Again]
+    once, twice = list(points), len(points) // 20
+    if not wanted:
+        once = [point for kind in SAMPLE for point in _spread(kinds[kind], SAMPLE[kind], rng)]
+        twice = KILLED_TWICE
+    ways = [Again.NAMED, Again.AT_ONCE, Again.SWEEP]
     eventful = kinds["call"] + kinds["commit"]
-    twice = [
-        (rng.choice(eventful), rng.choice(eventful))
-        for _ in range(len(points) // 20 if every else KILLED_TWICE)
+    pairs = [(rng.choice(eventful), rng.choice(eventful)) for _ in range(twice)]
+    return [
+        *(Trial((point,), rng.choice(ways)) for point in once),
+        *(Trial(pair, Again.NEXT_DAY) for pair in pairs),
     ]
-    return [*(Trial((point,)) for point in once), *(Trial(pair, NEXT_DAY) for pair in twice)]
 
 
 def _by_kind(points: Sequence[str]) -> dict[str, list[str]]:
@@ -107,11 +127,13 @@ class Laboratory:
         for point in trial.kills:
             run = self._runs.run(ids, ledger_url, kill_at=point)
             reached += run.killed
+            if trial.again is Again.AT_ONCE and run.killed:
+                run = self._runs.run(self._due(scene, ledger_url), ledger_url)
             if not run.killed and run.status != 0:
-                return Result(trial, reached, (f"a run failed by itself: {run.log[-1500:]}",))
-            self._world.clock.advance(trial.pause_seconds)
+                return Result(trial, reached, (f"a run failed by itself: {run.log[-3000:]}",))
+            self._world.clock.advance(trial.again.pause_seconds)
             ids = self._due(scene, ledger_url)
-        last = self._runs.run(ids, ledger_url)
+        last = self._runs.run([] if trial.again is Again.SWEEP else ids, ledger_url)
         return Result(trial, reached, self._problems(scene, ledger_url, last))
 
     def _prepared(self) -> tuple[Scene, str]:
