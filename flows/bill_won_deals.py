@@ -98,13 +98,13 @@ async def _run(
     if judged.rejected:
         await hold(company, judged.rejected, len(judged.rejected))
     await let_go(company, judged.unchanged)
-    await remember(company, judged.touched_until)
     outcomes = await _bill_all(company, judged, run_id)
     await hold_back(company, outcomes)
     summary = RunSummary((*outcomes, *judged.not_billed))
     held = [outcome for outcome in summary.outcomes if outcome.problems]
-    if held:
-        await announce_quarantine(company, held, run_id, len(held))
+    told = not held or await announce_quarantine(company, held, run_id, len(held))
+    if told:
+        await remember(company, judged.touched_until)
     await show_summary(company, summary)
     return summary
 

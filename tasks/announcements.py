@@ -26,21 +26,26 @@ FLOW = "bill-won-deals"
 
 
 @step("tell Slack of {count} held deals")
-async def announce_quarantine(company: Company, held: Sequence[DealOutcome], run_id: str, count: int) -> None:
-    """One message for all deals that are held and whose owners were not told of this content yet."""
+async def announce_quarantine(company: Company, held: Sequence[DealOutcome], run_id: str, count: int) -> bool:
+    """One message for all deals that are held and whose owners were not told of this content yet.
+
+    Whether nobody of them is left to be told; a run that is posting this message now may be a killed one.
+    """
     del count
     untold = await asyncio.to_thread(company.ledger.quarantine.untold)
     news = {entry.record_id for entry in untold}
     notices = held_notices([outcome for outcome in held if outcome.opportunity_id in news])
     if not notices:
-        return
+        return True
     entries = [entry for entry in untold if entry.record_id in {notice.opportunity_id for notice in notices}]
     message = quarantine_message(notices, salesforce_url=company.record_url, run_url=run_url(run_id))
     about = digest(
         sorted([entry.record_id, entry.code, entry.digest, str(entry.times_opened)] for entry in entries)
     )
-    if await _tell(company, notice_key("held", about[:32]), message, run_id):
-        await asyncio.to_thread(company.ledger.quarantine.told, entries)
+    if not await _tell(company, notice_key("held", about[:32]), message, run_id):
+        return False
+    await asyncio.to_thread(company.ledger.quarantine.told, entries)
+    return True
 
 
 @step("ask Slack for approval")

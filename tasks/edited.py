@@ -84,7 +84,7 @@ async def find_edited(
 
 
 async def remember(company: Company, until: datetime | None) -> None:
-    """The next sweep goes on from here; what this one found is in the quarantine by now."""
+    """The next sweep goes on from here; what this one found is in the quarantine, and told, by now."""
     if until is not None:
         await asyncio.to_thread(company.ledger.watermarks.set, WATERMARK, until)
 
