@@ -10,7 +10,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 -
 	--no-emit-index-url --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-crash check format bench lock clean
+.PHONY: help install dev demo test test-crash test-live check format bench lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -27,6 +27,9 @@ test: $(VENV)/.dev ## Run all tests
 
 test-crash: $(VENV)/.dev ## Kill at every recorded point, on both databases
 	@O2C_CRASH_POINTS=all $(BIN)/python -m pytest tests/crash $(PYTEST_OPTIONS)
+
+test-live: $(VENV)/.dev ## The small recipe against the Stripe sandbox and Salesforce scratch org of the environment or .env
+	@O2C_TEST_LIVE=1 $(BIN)/python -m pytest tests/live $(PYTEST_OPTIONS)
 
 check: $(VENV)/.dev ## Lint, formatting, types, import directions
 	@$(BIN)/ruff check .

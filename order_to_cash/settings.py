@@ -29,7 +29,13 @@ ENV_FILE = Path(".env")
 # Deals of the emulators' small company are recent; nothing older is billed there either.
 EMULATOR_GO_LIVE = date(2026, 1, 1)
 # Read by tests and by this module, not fields of `Settings`.
-OTHER_VARIABLES = {"O2C_TEST_POSTGRES_URL", "O2C_REQUIRE_POSTGRES", "O2C_SECRETS_DIR", "O2C_ENV_FILE"}
+OTHER_VARIABLES = {
+    "O2C_TEST_POSTGRES_URL",
+    "O2C_REQUIRE_POSTGRES",
+    "O2C_TEST_LIVE",
+    "O2C_SECRETS_DIR",
+    "O2C_ENV_FILE",
+}
 
 Names = Annotated[tuple[str, ...], NoDecode]
 Limits = Annotated[dict[str, Decimal], NoDecode]
