@@ -13,7 +13,7 @@ from tests.world import small_world
 
 def pytest_sessionstart() -> None:
     """`make test-live` without credentials ends before the first test."""
-    if os.environ.get(REAL) and (reason := missing(load_settings())):
+    if os.environ.get(REAL) and (reason := missing()):
         raise pytest.UsageError(reason)
 
 
@@ -21,7 +21,7 @@ def pytest_sessionstart() -> None:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """The emulators; with `make test-live` the sandboxes that the environment or `.env` names."""
     if os.environ.get(REAL):
-        if reason := missing(load_settings()):
+        if reason := missing():
             pytest.fail(reason, pytrace=False)
         for name, value in variables_of_tests(tmp_path).items():
             monkeypatch.setenv(name, value)

@@ -18,9 +18,10 @@ import httpx
 from emulators.seeding import Seeder, form
 from order_to_cash.cli.wiring import salesforce_gateway
 from order_to_cash.domain.audit import NoAudit
+from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.records import Environment
 from order_to_cash.gateways.salesforce_gateway import SalesforceGateway
-from order_to_cash.settings import Settings
+from order_to_cash.settings import Settings, load_settings
 
 STRIPE = "https://api.stripe.com"
 REAL = "O2C_TEST_LIVE"  # set by `make test-live`
@@ -72,8 +73,12 @@ def variables_of_tests(home: Path) -> dict[str, str]:
     }
 
 
-def missing(settings: Settings) -> str:
+def missing() -> str:
     """Why the settings do not lead to real sandboxes; empty when they do."""
+    try:
+        settings = load_settings(bill_deals_closed_on_or_after=datetime.now(UTC).date())
+    except ConfigurationError as error:
+        return str(error)
     if settings.environment is Environment.TEST:
         return ""
     return (
