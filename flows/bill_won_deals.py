@@ -21,12 +21,13 @@ from typing import Any
 
 from prefect import flow, runtime
 from prefect.client.schemas.objects import State
+from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
 from flows.approval import approve
 from flows.bill_one_deal import bill_deal, finish_deal
 from flows.judging import Judged, judge_deals
-from order_to_cash.domain.errors import RunHeld
+from order_to_cash.domain.errors import O2CError, RunHeld
 from tasks.announcements import alert_failed_run, alert_unfinished, announce_quarantine
 from tasks.company import Company, company_named
 from tasks.deals import label_of
@@ -76,15 +77,18 @@ async def bill_won_deals(
     run_id = str(runtime.flow_run.id)
     async with company_named(company, run_id) as books:
         try:
+            await books.bind()
             summary = await _run(books, opportunity_ids, mode, approved_by, run_id)
         except RunHeld:
             raise  # the channel was asked, not alarmed
         except Exception as error:
-            await alert_failed_run(books, error, run_id)
+            if mode is Mode.APPLY:
+                await _told(alert_failed_run(books, error, run_id))
             raise
-        if summary.incomplete:
-            await alert_unfinished(books, summary, run_id)
-    state = Failed if summary.incomplete else Completed
+        incomplete = summary.incomplete and mode is Mode.APPLY
+        if incomplete:
+            await _told(alert_unfinished(books, summary, run_id))
+    state = Failed if incomplete else Completed
     return state(message=summary.in_words, data=summary)
 
 
@@ -102,8 +106,7 @@ async def _run(
     await hold_back(company, outcomes)
     summary = RunSummary((*outcomes, *judged.not_billed))
     held = [outcome for outcome in summary.outcomes if outcome.problems]
-    told = not held or await announce_quarantine(company, held, run_id, len(held))
-    if told:
+    if not held or await _told(announce_quarantine(company, held, run_id, len(held))):
         await remember(company, judged.touched_until)
     await show_summary(company, summary)
     return summary
@@ -162,6 +165,15 @@ async def _conclude(
     announced = await announce_billed(company, written, run_id)
     await close(company, claims, announced)
     return announced
+
+
+async def _told(message: Awaitable[Any]) -> bool:
+    """Whether Slack was told. That it cannot be now neither ends the run nor hides how it ended."""
+    try:
+        return await message is not False
+    except O2CError as error:
+        get_run_logger().warning("Slack was not told: %s", error)
+        return False
 
 
 async def summary_of(state: State[Any]) -> RunSummary | None:

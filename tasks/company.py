@@ -59,6 +59,7 @@ class Company:
         self.ledger = ledger
         self.clock = clock
         self.record_url = record_url  # ends before a Salesforce record's id
+        self._bound = False
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def lock(self, name: str) -> asyncio.Lock:
@@ -66,11 +67,14 @@ class Company:
         return self._locks[name]
 
     async def bind(self) -> None:
-        """Make sure that the ledger belongs to these very accounts (R87). Raises ConfigurationError."""
+        """Make sure, once, that the ledger belongs to these very accounts (R87). Raises ConfigurationError."""
+        if self._bound:
+            return
         account_id, org_id = await asyncio.gather(
             self.stripe.account_id(), asyncio.to_thread(self.salesforce.org_id)
         )
         await asyncio.to_thread(self.ledger.bind, self.environment, account_id, org_id)
+        self._bound = True
 
     async def aclose(self) -> None:
         await self.stripe.aclose()
@@ -95,14 +99,17 @@ async def kept_open(name: str) -> AsyncIterator[Company]:
 
 @asynccontextmanager
 async def company_named(name: str, run_id: str) -> AsyncIterator[Company]:
-    """The company for one run: the one that is kept open, or one opened now. Calls are audited as `run_id`'s."""
+    """The company for one run: the one that is kept open, or one opened now. Calls are audited as `run_id`'s.
+
+    `bind` it before anything else: it is not done here, so that a run can tell Slack when it fails at that.
+    """
     from order_to_cash.gateways.calls import acting_as
 
     with acting_as(run_id):
         if name in _kept:
             yield _kept[name]
             return
-        company = await open_company(name)
+        company = await _opened(name)
         try:
             yield company
         finally:
@@ -115,6 +122,17 @@ async def open_company(name: str) -> Company:
     Raises ConfigurationError when a block is missing, or when blocks, settings and ledger are of different
     environments or accounts.
     """
+    company = await _opened(name)
+    try:
+        await company.bind()
+    except BaseException:
+        await company.aclose()
+        raise
+    return company
+
+
+async def _opened(name: str) -> Company:
+    """The company, its ledger up to date and not yet bound to the accounts."""
     from blocks.billing_policy import BillingPolicy
     from blocks.salesforce_org import SalesforceOrg
     from blocks.slack_channel import SlackChannel
@@ -147,7 +165,6 @@ async def open_company(name: str) -> Company:
     )
     try:
         await asyncio.to_thread(ledger.migrate)
-        await company.bind()
     except BaseException:
         await company.aclose()
         raise

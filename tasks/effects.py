@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-from order_to_cash.domain.errors import O2CError, OutcomeUnknown, Permanent
+from order_to_cash.domain.errors import O2CError, OutcomeUnknown, Permanent, Retryable
 from order_to_cash.gateways.stripe_errors import KEY_SPENT
 from order_to_cash.ledger.claims import Claim
 from order_to_cash.ledger.intents import Operation, OperationState
@@ -46,6 +47,7 @@ class Page(Protocol):
     def renew(self) -> Operation: ...
     def succeed(self, outcome: Outcome) -> None: ...
     def refuse(self, error: O2CError) -> None: ...
+    def release(self) -> None: ...
 
 
 async def once(page: Page, effect: Effect[T]) -> T:
@@ -58,20 +60,28 @@ async def once(page: Page, effect: Effect[T]) -> T:
     operation = await asyncio.to_thread(page.begin)
     if operation.state is OperationState.DONE:
         return await effect.recall(operation.outcome)
+    try:
+        result = await _looked_up_or_made(page, effect, operation)
+    except Retryable:
+        with suppress(O2CError):
+            await asyncio.to_thread(page.release)
+        raise
+    await asyncio.to_thread(page.succeed, effect.record(result))
+    return result
+
+
+async def _looked_up_or_made(page: Page, effect: Effect[T], operation: Operation) -> T:
     if operation.state is OperationState.UNKNOWN:
         found = await effect.look_up(operation)
         if found is not None:
-            await asyncio.to_thread(page.succeed, effect.record(found))
             return found
     if operation.state is OperationState.REFUSED or operation.key_expired:
         operation = await asyncio.to_thread(page.renew)
     try:
-        result = await _made(page, effect, operation)
+        return await _made(page, effect, operation)
     except Permanent as error:
         await asyncio.to_thread(page.refuse, error)
         raise
-    await asyncio.to_thread(page.succeed, effect.record(result))
-    return result
 
 
 async def _made(page: Page, effect: Effect[T], operation: Operation) -> T:
@@ -112,6 +122,9 @@ class StepPage:
     def refuse(self, error: O2CError) -> None:
         self._operations.refuse(self._claim, self._effect.name, error)
 
+    def release(self) -> None:
+        """Nothing: the step is leased with its obligation."""
+
 
 class LonePage:
     """An effect that belongs to no single obligation, under the key `effect.name`."""
@@ -138,6 +151,9 @@ class LonePage:
 
     def refuse(self, error: O2CError) -> None:
         self._operations.refuse_standalone(self._begun(), error)
+
+    def release(self) -> None:
+        self._operations.release_standalone(self._begun())
 
     def _begun(self) -> Operation:
         assert self._operation is not None

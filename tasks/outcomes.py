@@ -13,6 +13,8 @@ from order_to_cash.domain.money import Money
 from order_to_cash.domain.records import BillingPlan, Problem, StripeInvoice
 from order_to_cash.ledger.claims import Claim
 
+SLACK = "Slack"  # the `field` of a Problem that is about the channel and not about the deal
+
 
 class DealStatus(StrEnum):
     """Where a deal stands at the end of a run."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from order_to_cash.ledger.quarantine import Held
 from tasks.company import Company
 from tasks.deals import Rejection
-from tasks.outcomes import DealOutcome, DealStatus
+from tasks.outcomes import SLACK, DealOutcome, DealStatus
 from tasks.retrying import step
 
 RECORD_TYPE = "Opportunity"
@@ -45,14 +45,21 @@ def _all_messages(rejection: Rejection, code: str) -> str:
 
 
 async def hold_back(company: Company, outcomes: Sequence[DealOutcome]) -> None:
-    """Hold what turned out on the way to need a person; let go what had been held and is done now."""
-    held = [
-        Rejection(outcome.mapped, outcome.problems)
-        for outcome in outcomes
-        if outcome.status is DealStatus.QUARANTINED
-        or (outcome.status is DealStatus.BILLED and outcome.problems)
-    ]
-    await let_go(company, [one.opportunity_id for one in outcomes if one.concluded and not one.problems])
+    """Hold what turned out on the way to need a person; let go what had been held and is done now.
+
+    A billed deal that an outage left unfinished is not held: the next run finishes it. Nor is one that only Slack
+    refused to be told of.
+    """
+    held = []
+    for outcome in outcomes:
+        ended = outcome.needs_a_person or (outcome.status is DealStatus.BILLED and outcome.concluded)
+        problems = tuple(problem for problem in outcome.problems if problem.field != SLACK)
+        if problems and (ended or outcome.status is DealStatus.QUARANTINED):
+            held.append(Rejection(outcome.mapped, problems))
+    kept = {rejection.mapped.opportunity_id for rejection in held}
+    await let_go(
+        company, [one.opportunity_id for one in outcomes if one.concluded and one.opportunity_id not in kept]
+    )
     if held:
         await hold(company, held, len(held))
 

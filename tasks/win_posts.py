@@ -22,7 +22,7 @@ from tasks.company import Company, Slack
 from tasks.deals import label_of
 from tasks.effects import CLOCK_SKEW
 from tasks.notices import billed_notice, run_url
-from tasks.outcomes import DealOutcome, DealStatus, problem_of
+from tasks.outcomes import SLACK, DealOutcome, DealStatus, problem_of
 from tasks.retrying import step
 
 STEP = "announce"
@@ -107,7 +107,7 @@ async def _post(
     except Permanent as error:
         refused = [(_claim(outcome), error) for outcome in deals]
         await asyncio.to_thread(company.ledger.operations.refuse_many, STEP, refused)
-        told = Problem(code=error.code, field="Slack", message=error.message, remedy=error.remedy)
+        told = Problem(code=error.code, field=SLACK, message=error.message, remedy=error.remedy)
         return [replace(outcome, announced=True, problems=(*outcome.problems, told)) for outcome in deals]
     except O2CError as error:
         return [_with_problem(outcome, error) for outcome in deals]

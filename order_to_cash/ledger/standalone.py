@@ -62,6 +62,16 @@ class StandaloneOperations:
         """Commit that it did not happen, and why. Raises ClaimLost."""
         self._finish_standalone(operation, state="refused", outcome={}, error=described(error))
 
+    def release_standalone(self, operation: Operation) -> bool:
+        """End the lease without an outcome, so that the next run need not wait. False when it was not held."""
+        with self._database.write() as connection:
+            statement = (
+                update(OPERATION)
+                .where(OPERATION.c.key == operation.key, OPERATION.c.token == operation.token)
+                .values(lease_expires_at=None)
+            )
+            return connection.execute(statement).rowcount == 1
+
     def renew_standalone(self, operation: Operation, *, lease_seconds: int = 120) -> Operation:
         """Try it again under a new key and lease, after a look-up found nothing or after a refusal.
 
