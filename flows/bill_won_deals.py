@@ -28,10 +28,11 @@ from flows.approval import approve
 from flows.bill_one_deal import bill_deal, finish_deal
 from flows.judging import Judged, judge_deals
 from order_to_cash.domain.errors import O2CError, RunHeld
-from tasks.announcements import alert_failed_run, alert_unfinished, announce_quarantine
+from tasks.announcements import alert_failed_run, alert_unfinished
 from tasks.company import Company, company_named
 from tasks.deals import label_of
 from tasks.edited import remember
+from tasks.held_posts import announce_quarantine
 from tasks.obligations import Claims, close
 from tasks.outcomes import DealOutcome, DealStatus, RunSummary
 from tasks.previews import preview_customer

@@ -1,10 +1,11 @@
-"""What Slack is told besides win posts: one message for what was held, an alert when a run fails. Each once."""
+"""What Slack is told of runs: one that waits for approval, one that failed or left something over. Each once."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from order_to_cash.domain.decisions import RunLimit
 from order_to_cash.domain.errors import ClaimedElsewhere, ClaimLost, O2CError, Permanent
@@ -13,46 +14,22 @@ from order_to_cash.domain.messages import (
     Message,
     failed_run_message,
     held_run_message,
-    quarantine_message,
 )
 from order_to_cash.ledger.intents import Operation
 from tasks.company import Company, Slack
 from tasks.effects import CLOCK_SKEW, Effect, LonePage, once
-from tasks.notices import held_notices, run_url
-from tasks.outcomes import DealOutcome, RunSummary
+from tasks.notices import run_url
+from tasks.outcomes import RunSummary
 from tasks.retrying import step
 
 FLOW = "bill-won-deals"
-
-
-@step("tell Slack of {count} held deals")
-async def announce_quarantine(company: Company, held: Sequence[DealOutcome], run_id: str, count: int) -> bool:
-    """One message for all deals that are held and whose owners were not told of this content yet.
-
-    Whether nobody of them is left to be told; a run that is posting this message now may be a killed one.
-    """
-    del count
-    untold = await asyncio.to_thread(company.ledger.quarantine.untold)
-    news = {entry.record_id for entry in untold}
-    notices = held_notices([outcome for outcome in held if outcome.opportunity_id in news])
-    if not notices:
-        return True
-    entries = [entry for entry in untold if entry.record_id in {notice.opportunity_id for notice in notices}]
-    message = quarantine_message(notices, salesforce_url=company.record_url, run_url=run_url(run_id))
-    about = digest(
-        sorted([entry.record_id, entry.code, entry.digest, str(entry.times_opened)] for entry in entries)
-    )
-    if not await _tell(company, notice_key("held", about[:32]), message, run_id):
-        return False
-    await asyncio.to_thread(company.ledger.quarantine.told, entries)
-    return True
 
 
 @step("ask Slack for approval")
 async def announce_held(company: Company, limit: RunLimit, about: str, run_id: str) -> bool:
     """Ask whether a large run may go on, once for the same deals; whether it was asked only now, by this run."""
     message = held_run_message(limit, run_url=run_url(run_id))
-    return await _tell(company, notice_key("approval", about[:32]), message, run_id) == run_id
+    return await tell(company, notice_key("approval", about[:32]), message, run_id) == run_id
 
 
 @step("alert")
@@ -68,7 +45,7 @@ async def alert_failed_run(company: Company, error: BaseException, run_id: str) 
         ids=known.ids if known else None,
         run_url=run_url(run_id),
     )
-    await _tell(company, notice_key("failed", run_id), message, run_id)
+    await tell(company, notice_key("failed", run_id), message, run_id)
 
 
 @step("alert")
@@ -87,20 +64,28 @@ async def alert_unfinished(company: Company, summary: RunSummary, run_id: str) -
     about = digest(
         sorted([outcome.opportunity_id, *(one.code for one in outcome.problems)] for outcome in left)
     )
-    await _tell(company, notice_key("unfinished", about[:32]), message, run_id)
+    await tell(company, notice_key("unfinished", about[:32]), message, run_id)
 
 
-async def _tell(company: Company, key: str, message: Message, run_id: str) -> str:
+async def tell(
+    company: Company,
+    key: str,
+    message: Message,
+    run_id: str,
+    *,
+    kind: str = "notice",
+    about: Mapping[str, Any] | None = None,
+) -> str:
     """Post once under `key`; the run that posted it, this one where there is no channel.
 
     What Slack refuses, or another run holds, does not end this one: empty then, because nobody is known to be told.
-    The other run may have been killed on its way to Slack.
+    The other run may have been killed on its way to Slack. `about` is recorded with the intent.
     """
     if company.slack is None:
         return run_id
-    effect = _post(company.slack, key, message, run_id)
+    effect = _post(company.slack, key, message, run_id, {"key": key, **(about or {})})
     try:
-        told = await once(LonePage(company.ledger.operations, "notice", run_id, effect), effect)
+        told = await once(LonePage(company.ledger.operations, kind, run_id, effect), effect)
     except (Permanent, ClaimedElsewhere, ClaimLost):
         return ""
     return told.run_id
@@ -114,7 +99,7 @@ class _Told:
     run_id: str
 
 
-def _post(slack: Slack, key: str, message: Message, run_id: str) -> Effect[_Told]:
+def _post(slack: Slack, key: str, message: Message, run_id: str, intent: Mapping[str, Any]) -> Effect[_Told]:
     async def make(_key: str) -> _Told:
         ts = await asyncio.to_thread(slack.gateway.post, slack.channel, message.text, message.blocks, key=key)
         return _Told(ts, run_id)
@@ -129,7 +114,7 @@ def _post(slack: Slack, key: str, message: Message, run_id: str) -> Effect[_Told
 
     return Effect(
         key,
-        {"key": key},
+        intent,
         make,
         look_up,
         record=lambda told: {"ts": told.ts, "run_id": told.run_id},

@@ -5,7 +5,7 @@ records.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -53,6 +53,21 @@ class StandaloneOperations:
                 connection.execute(update(OPERATION).where(OPERATION.c.key == key).values(**lease))
                 recorded = _locked(connection, key)
         return operation_from(recorded, now, fresh=fresh)
+
+    def standalone(self, kind: str, since: datetime) -> list[Operation]:
+        """The operations of this kind whose intent is not older than `since`, oldest first, whatever their state."""
+        query = (
+            select(OPERATION)
+            .where(
+                OPERATION.c.kind == kind,
+                OPERATION.c.obligation_key.is_(None),
+                OPERATION.c.intended_at >= since,
+            )
+            .order_by(OPERATION.c.intended_at, OPERATION.c.key)
+        )
+        now = self._clock.now()
+        with self._database.read() as connection:
+            return [operation_from(row, now) for row in connection.execute(query)]
 
     def succeed_standalone(self, operation: Operation, outcome: Mapping[str, Any]) -> None:
         """Commit the outcome. Raises ClaimLost when another run took the operation over."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from tests.crash.databases import Fresh
 from tests.crash.points import AUDIT_COMMIT
 from tests.crash.runs import Run, Runs
-from tests.crash.scene import Scene, opened, problems, stage
+from tests.crash.scene import Scene, opened, problems, stage, with_news
 from tests.world import World
 
 # A claim is leased for 120 s (tasks/obligations.py); nobody may take it before.
@@ -29,6 +29,7 @@ class Again(StrEnum):
     NAMED = "run again when the lease is over"
     AT_ONCE = "run again at once, and when the lease is over"
     SWEEP = "swept up when the lease is over"
+    NEWS = "run again when the lease is over and another deal has to be held"
     NEXT_DAY = "run again the next day"
 
     @property
@@ -79,7 +80,7 @@ def chosen(points: Sequence[str], wanted: str, rng: random.Random) -> list[Trial
     if not wanted:
         once = [point for kind in SAMPLE for point in _spread(kinds[kind], SAMPLE[kind], rng)]
         twice = KILLED_TWICE
-    ways = [Again.NAMED, Again.AT_ONCE, Again.SWEEP]
+    ways = [way for way in Again if way is not Again.NEXT_DAY]
     eventful = kinds["call"] + kinds["commit"]
     pairs = [(rng.choice(eventful), rng.choice(eventful)) for _ in range(twice)]
     return [
@@ -132,6 +133,8 @@ class Laboratory:
             if not run.killed and run.status != 0:
                 return Result(trial, reached, (f"a run failed by itself: {run.log[-3000:]}",))
             self._world.clock.advance(trial.again.pause_seconds)
+            if trial.again is Again.NEWS:
+                scene = with_news(self._world, scene)
             ids = self._due(scene, ledger_url)
         last = self._runs.run([] if trial.again is Again.SWEEP else ids, ledger_url)
         return Result(trial, reached, self._problems(scene, ledger_url, last))
