@@ -67,6 +67,14 @@ def stopped_by_signals() -> asyncio.Event:
     return stop
 
 
+# By default the server records each state of a task run in a transaction of its own: 23 ms of processor time a
+# task run against 8 ms. The flush interval is cut to whole seconds, and 0 would keep a core busy (Prefect 3.8.8).
+SERVER_BATCHES = {
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+}
+
+
 class House:
     """The processes of one machine, in the order in which they need each other."""
 
@@ -82,6 +90,7 @@ class House:
             "PREFECT_HOME": str(home / "prefect"),
             "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "2",
+            **SERVER_BATCHES,
             "NO_COLOR": "1",
         }
         use_prefect(settings)
