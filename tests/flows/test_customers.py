@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tasks.outcomes import DealStatus
@@ -12,7 +14,7 @@ pytestmark = pytest.mark.prefect
 
 
 async def test_two_deals_of_an_account_share_one_customer_and_each_currency_has_its_own(books: World) -> None:
-    options = {"currency_options": {"eur": {"unit_amount": 90_000}}}
+    options: dict[str, Any] = {"currency_options": {"eur": {"unit_amount": 90_000}}}
     price = books.seeder.price("Audit", 100_000, **options)
     books.product("audit", "Audit", price, "1000.00")
     books.product("audit-eur", "Audit", price, "900.00", "EUR")
