@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, ClassVar
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from prefect.blocks.core import Block
-from pydantic import Field, field_validator
+from pydantic import Field, WithJsonSchema, field_validator
 
 from order_to_cash.domain.policy import BillingRules, FieldNames, LineSource
 from order_to_cash.domain.records import CollectionMethod
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from order_to_cash.settings import Settings
 
 _AMOUNTS = "Such as USD=50000, EUR=45000. Empty: no limit. A currency left out then always needs approval."
+
+
+def _choice(values: type[StrEnum]) -> WithJsonSchema:
+    """The enum in place: of one that is referred to, Prefect's UI shows the class's name instead of the title."""
+    return WithJsonSchema({"type": "string", "enum": [value.value for value in values]})
 
 
 class BillingPolicy(Block):
@@ -30,7 +36,7 @@ class BillingPolicy(Block):
     )
     stage_names: list[str] = Field(default=["Closed Won"], title="Stages that are won")
     excluded_types: list[str] = Field(default=["Renewal"], title="Deal types that are not billed")
-    collection_method: CollectionMethod = Field(
+    collection_method: Annotated[CollectionMethod, _choice(CollectionMethod)] = Field(
         default=CollectionMethod.SEND_INVOICE,
         title="Collection method",
         description="Unless the deal says so.",
@@ -41,7 +47,9 @@ class BillingPolicy(Block):
     automatic_tax: bool = Field(default=False, title="Stripe Tax", description="Tax is computed by Stripe.")
     default_currency: str = Field(default="USD", title="Currency", description="Of an org with one currency.")
     multi_currency: bool = Field(default=False, title="The org has multiple currencies")
-    line_source: LineSource = Field(default=LineSource.OPPORTUNITY_PRODUCTS, title="Where the lines stand")
+    line_source: Annotated[LineSource, _choice(LineSource)] = Field(
+        default=LineSource.OPPORTUNITY_PRODUCTS, title="Where the lines stand"
+    )
     max_deals_per_run: int = Field(default=200, ge=1, title="Largest number of deals in a run")
     max_amount_per_run: str = Field(default="", title="Largest total of a run", description=_AMOUNTS)
     approval_limit: str = Field(default="", title="Largest deal without approval", description=_AMOUNTS)

@@ -8,9 +8,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from order_to_cash.cli import guardian
 from order_to_cash.domain.errors import ConfigurationError
@@ -164,6 +165,16 @@ def _ended(status: int) -> str:
     if status >= 0:
         return f"ended with status {status}"
     return f"was ended by {signal.Signals(-status).name}"
+
+
+async def together(*ways: Coroutine[Any, Any, None]) -> None:
+    """Run them at once. The first error ends the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for way in ways:
+                group.create_task(way)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 def free_port() -> int:

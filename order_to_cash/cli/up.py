@@ -16,7 +16,7 @@ import typer
 from order_to_cash.cli import lock
 from order_to_cash.cli.deployments import WORK_POOL, apply_deployments
 from order_to_cash.cli.init import use_prefect
-from order_to_cash.cli.processes import Child, Supervisor, answers, is_listening, o2c_argv
+from order_to_cash.cli.processes import Child, Supervisor, answers, is_listening, o2c_argv, together
 from order_to_cash.cli.wiring import make_home, open_ledger
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.settings import ENV_FILE, Settings
@@ -132,9 +132,7 @@ class House:
 
     async def start_services(self, *, wait: bool = False) -> None:
         """What `o2c init` does, the deployments, the drain and the worker; the server runs already."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._start_drain(wait=wait))
-            group.create_task(self._start_worker())
+        await together(self._start_drain(wait=wait), self._start_worker())
 
     async def _prepare_blocks(self) -> None:
         await asyncio.to_thread(self._prepare_ledger)

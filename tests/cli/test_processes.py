@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from order_to_cash.cli import guardian, lock
-from order_to_cash.cli.processes import Child, Supervisor
+from order_to_cash.cli.processes import Child, Supervisor, together
 from order_to_cash.domain.errors import ConfigurationError
 from tests.cli.waiting import until, until_now
 
@@ -115,3 +115,20 @@ def test_the_lock_is_held_until_the_last_child_has_ended(tmp_path: Path) -> None
     child.kill()
     child.wait()
     os.close(lock.hold(path, "`o2c up`", "Stop it."))
+
+
+async def test_the_first_error_of_several_ways_ends_the_others_and_comes_out_as_it_is() -> None:
+    ended: list[str] = []
+
+    async def fails() -> None:
+        raise ConfigurationError("No deployments.", code="deploy_failed")
+
+    async def waits() -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            ended.append("waits")
+
+    with pytest.raises(ConfigurationError, match="No deployments"):
+        await together(waits(), fails())
+    assert ended == ["waits"]
