@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_SERVER_DATABASE_CONNECTION_URL
 
+from expectations.runner import warm
 from flows.bill_won_deals import Mode
 from tests.flows.conftest import Policy
 from tests.flows.running import error_of_run, run
@@ -41,6 +42,7 @@ MIRROR = "ledger_customer"
 async def test_canaries_appear_nowhere(
     books: World, policy: Policy, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    await asyncio.to_thread(warm)  # the expectations' library tells of every class that it registers
     caplog.set_level(logging.DEBUG)
     books.settings("salesforce", client_secret=SECRETS["client secret"])
     await policy(
