@@ -8,10 +8,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-_LOWER_BY = 0.7  # what a refusal leaves of the rate
+_LOWER_BY = 0.85  # what a refusal leaves of the rate: most are strays, and what lasts is refused every second
 _LOWER_AT_MOST_EVERY_SECONDS = 1.0  # refusals of calls that were in flight together count once
 _FLOOR = 0.1  # of the configured rate
-_RECOVERY_SECONDS = 60.0  # from nothing to the full rate
+_RECOVERY_SECONDS = 30.0  # from nothing to the full rate
 _LONGEST_PAUSE_SECONDS = 60.0
 _WINDOW_SECONDS = 1.01  # of `most_a_second`, with a hundredth for what arrives closer together than it left
 
