@@ -93,6 +93,8 @@ class _Demo:
         as_told = _show_slack(settings) and as_told
         pages = {"The run that billed": first_run, "The sweep": sweep, "The form for people": form}
         self._show_next(house, settings, seen, pages)
+        if not as_told:
+            typer.secho(f"\nThe story went otherwise. Logs: {house.logs}", fg="red")
         return as_told
 
     def _settings(self) -> Settings:
