@@ -67,12 +67,14 @@ async def judge_deals(company: Company, opportunity_ids: Sequence[str]) -> Judge
     Billed deals among the named ones, or touched since the last sweep, are compared with what was billed.
     """
     owed = await read_owed(company, opportunity_ids)
-    raw, catalogue, _, touched = await asyncio.gather(
-        read_won_deals(company, opportunity_ids, tuple(owed)),
-        read_catalogue(company),
-        refresh_customers(company),
-        _touched(company, opportunity_ids),
+    reading = (
+        asyncio.ensure_future(read_won_deals(company, opportunity_ids, tuple(owed))),
+        asyncio.ensure_future(read_catalogue(company)),
+        asyncio.ensure_future(refresh_customers(company)),
+        asyncio.ensure_future(_touched(company, opportunity_ids)),
     )
+    await asyncio.wait(reading)  # all of them: a run that fails leaves no call of its own behind
+    raw, catalogue, _, touched = await asyncio.gather(*reading)
     mapped = await map_to_records(company, raw, len(raw.deals))
     judged = Judged()
     judged.begun = _begun(mapped, owed)
