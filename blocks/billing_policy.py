@@ -45,6 +45,11 @@ class BillingPolicy(Block):
         default=30, ge=0, le=3650, title="Days until due", description="Of sent invoices."
     )
     automatic_tax: bool = Field(default=False, title="Stripe Tax", description="Tax is computed by Stripe.")
+    stripe_emails_invoices: bool = Field(
+        default=False,
+        title="Stripe e-mails invoices by itself",
+        description="As its setting “Email finalized invoices to customers” says. Then o2c does not send them as well.",
+    )
     default_currency: str = Field(default="USD", title="Currency", description="Of an org with one currency.")
     multi_currency: bool = Field(default=False, title="The org has multiple currencies")
     line_source: Annotated[LineSource, _choice(LineSource)] = Field(

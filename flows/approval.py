@@ -50,7 +50,8 @@ async def approve(company: Company, judged: Judged, named: bool, approved_by: st
     answer = await asuspend_flow_run(
         wait_for_input=Approval.with_initial_data(description=_question(limit)),
         timeout=WAIT_SECONDS,
-        key="approval",
+        # Bound to what was shown: deals that are won while the run waits ask anew.
+        key=f"approval-{about[:16]}",
     )
     _authorised(company, answer.approved_by)
 

@@ -8,11 +8,11 @@ Safe to re-run because: the claim is exclusive and every step's intent is commit
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from prefect.logging import get_run_logger
 
-from order_to_cash.domain.errors import O2CError, RecordGone
+from order_to_cash.domain.errors import O2CError, RecordGone, TotalMismatch
 from order_to_cash.domain.problems import Reason, problem
 from order_to_cash.domain.records import BillingPlan, BillTo, CollectionMethod, StripeInvoice
 from order_to_cash.ledger.claims import Claim
@@ -23,14 +23,31 @@ from tasks.deals import label_of
 from tasks.invoices import (
     add_lines,
     adopt_invoice,
+    check_finalized,
     check_total,
     delete_stray,
     draft_invoice,
     finalize_invoice,
     send_invoice,
 )
-from tasks.obligations import Claims, claim_deal, let_rest, settle_undecided, start_over, take_up
+from tasks.obligations import (
+    Claims,
+    begin_anew,
+    claim_deal,
+    let_rest,
+    settle_undecided,
+    start_over,
+    take_up,
+)
 from tasks.outcomes import DealOutcome, DealStatus, ended_by
+
+
+@dataclass(frozen=True)
+class Final:
+    """A finalized invoice, and whether it was this run that finalized it."""
+
+    invoice: StripeInvoice
+    finalized_now: bool
 
 
 async def bill_deal(
@@ -49,12 +66,12 @@ async def bill_deal(
 async def finish_deal(
     company: Company, outcome: DealOutcome, owed: Obligation, run_id: str, claims: Claims
 ) -> DealOutcome:
-    """Go on with a deal whose invoice an earlier run finalized: send it if that is still to be done."""
+    """Go on with a deal whose invoice is final already: send it if that is still to be done."""
     label = label_of(outcome.mapped)
     try:
-        claim, invoice = await take_up(company, owed, run_id, label)
-        claims.hold(claim)
-        return await _sent(company, outcome, claim, invoice)
+        claim = claims.hold(await take_up(company, owed, run_id, label))
+        invoice = await company.stripe.retrieve_invoice(owed.stripe_invoice_id)
+        return await _sent(company, outcome, claim, invoice, finalized_now=False)
     except Exception as error:  # noqa: BLE001 - whatever ends one deal must not end the others'
         return await _ended(company, outcome, claims, error)
 
@@ -68,22 +85,38 @@ async def _bill(
     if claim.undecided:
         found = await settle_undecided(company, claim, label)
         if found is not None:
-            return await _sent(company, outcome, claim, found)
+            return await _sent(company, outcome, claim, found, finalized_now=False)
         claim = claims.hold(await claim_deal(company, plan, run_id, label))
     if claim.already_finalized:
         invoice = await company.stripe.retrieve_invoice(claim.stripe_invoice_id)
-        return await _sent(company, outcome, claim, invoice)
+        if invoice.status != "void":
+            return await _sent(company, outcome, claim, invoice, finalized_now=False)
+        # Voided in Stripe and cleared in Salesforce: a person wants it billed anew.
+        await begin_anew(company, claim, label)
+        claim = claims.hold(await claim_deal(company, plan, run_id, label))
+    return await _invoiced(company, outcome, claim, bill_to, claims)
+
+
+async def _invoiced(
+    company: Company, outcome: DealOutcome, claim: Claim, bill_to: BillTo, claims: Claims
+) -> DealOutcome:
+    plan, label = outcome.plan, label_of(outcome.mapped)
+    assert plan is not None
+    resumed = bool(claim.stripe_invoice_id)
     try:
         invoice = await _invoice(company, outcome, claim, bill_to)
-    except RecordGone:
-        # Somebody deleted the draft, or the customer, in Stripe: once more from the beginning.
+    except (RecordGone, TotalMismatch) as error:
+        # Somebody deleted the draft or the customer in Stripe, or changed the draft that an earlier run left, or the
+        # Account has another customer now: once more from the beginning.
+        if isinstance(error, TotalMismatch) and not resumed:
+            raise
         await start_over(company, claim, label)
-        claim = claims.hold(await claim_deal(company, plan, run_id, label))
+        claim = claims.hold(await claim_deal(company, plan, claim.run_id, label))
         invoice = await _invoice(company, outcome, claim, bill_to)
-    return await _sent(company, outcome, claim, invoice)
+    return await _sent(company, outcome, claim, invoice.invoice, finalized_now=invoice.finalized_now)
 
 
-async def _invoice(company: Company, outcome: DealOutcome, claim: Claim, bill_to: BillTo) -> StripeInvoice:
+async def _invoice(company: Company, outcome: DealOutcome, claim: Claim, bill_to: BillTo) -> Final:
     """The finalized invoice. A duplicate could only become visible here, so only one id is ever finalized."""
     plan, label = outcome.plan, label_of(outcome.mapped)
     assert plan is not None
@@ -92,16 +125,21 @@ async def _invoice(company: Company, outcome: DealOutcome, claim: Claim, bill_to
         await delete_stray(company, claim, stray, payer.customer_id, label)
     draft = await draft_invoice(company, claim, plan, payer, label)
     if draft.status != "draft":
-        return await adopt_invoice(company, claim, draft, label)
+        return Final(await adopt_invoice(company, claim, draft, label), finalized_now=False)
     draft = await add_lines(company, claim, plan, draft, label)
     await check_total(plan, draft, payer.customer_id, label)
-    return await finalize_invoice(company, claim, draft, label)
+    return Final(await finalize_invoice(company, claim, draft, label), finalized_now=True)
 
 
-async def _sent(company: Company, outcome: DealOutcome, claim: Claim, invoice: StripeInvoice) -> DealOutcome:
-    """Billed. What Stripe charges by itself is not sent; what was settled meanwhile is not sent any more."""
-    if invoice.collection_method == CollectionMethod.SEND_INVOICE:
-        await send_invoice(company, claim, invoice, label_of(outcome.mapped))
+async def _sent(
+    company: Company, outcome: DealOutcome, claim: Claim, invoice: StripeInvoice, *, finalized_now: bool
+) -> DealOutcome:
+    """Billed. What Stripe charges or mails by itself is not sent; nor is what was settled meanwhile."""
+    label = label_of(outcome.mapped)
+    await check_finalized(claim, invoice, label)
+    ours_to_send = invoice.collection_method == CollectionMethod.SEND_INVOICE
+    if ours_to_send and invoice.status == "open" and not company.rules.stripe_emails_invoices:
+        invoice = await send_invoice(company, claim, invoice, finalized_now, label)
     billed = replace(outcome, status=DealStatus.BILLED, claim=claim, invoice=invoice)
     if outcome.plan is not None and _differs(outcome.plan, claim, invoice):
         edited = problem(Reason.EDITED_AFTER_BILLING, "The deal was changed after its invoice was finalized.")

@@ -33,6 +33,7 @@ from tasks.company import Company, company_named
 from tasks.deals import label_of
 from tasks.edited import remember
 from tasks.held_posts import announce_quarantine
+from tasks.mailing import check_mailed_once
 from tasks.obligations import Claims, close
 from tasks.outcomes import DealOutcome, DealStatus, RunSummary
 from tasks.previews import preview_customer
@@ -96,15 +97,17 @@ async def bill_won_deals(
 async def _run(
     company: Company, opportunity_ids: list[str], mode: Mode, approved_by: str, run_id: str
 ) -> RunSummary:
-    judged = await judge_deals(company, opportunity_ids)
     if mode is Mode.PLAN:
-        return await _preview(company, judged)
+        return await _preview(company, await judge_deals(company, opportunity_ids, run_id, touch=False))
+    anew = bool(opportunity_ids and approved_by)
+    judged = await judge_deals(company, opportunity_ids, run_id, touch=True, anew=anew)
     await approve(company, judged, bool(opportunity_ids), approved_by, run_id)
     if judged.rejected:
         await hold(company, judged.rejected, len(judged.rejected))
     await let_go(company, judged.unchanged)
     outcomes = await _bill_all(company, judged, run_id)
     await hold_back(company, outcomes)
+    await _told(check_mailed_once(company, outcomes, run_id))
     summary = RunSummary((*outcomes, *judged.not_billed))
     held = [outcome for outcome in summary.outcomes if outcome.problems]
     if not held or await _told(announce_quarantine(company, held, run_id, len(held))):

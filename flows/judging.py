@@ -11,6 +11,7 @@ from order_to_cash.domain.errors import RecordRejected
 from order_to_cash.domain.judgement import Catalogue
 from order_to_cash.domain.mapping import MappedDeal
 from order_to_cash.domain.records import BillingPlan, BillTo, WonDeal
+from order_to_cash.ledger.claims import ObligationState
 from order_to_cash.ledger.tables import Obligation
 from tasks.catalogue import read_catalogue, refresh_customers
 from tasks.company import Company
@@ -25,8 +26,9 @@ from tasks.deals import (
     read_won_deals,
 )
 from tasks.edited import Touched, find_edited, read_touched
-from tasks.obligations import read_owed
+from tasks.obligations import abandon, read_owed, settled
 from tasks.outcomes import DealOutcome, DealStatus, problem_of
+from tasks.quarantine import let_go
 from tasks.reports import show_expectations
 
 
@@ -61,12 +63,17 @@ class Judged:
         return [*held, *self.skipped]
 
 
-async def judge_deals(company: Company, opportunity_ids: Sequence[str]) -> Judged:
+async def judge_deals(
+    company: Company, opportunity_ids: Sequence[str], run_id: str, *, touch: bool, anew: bool = False
+) -> Judged:
     """Read, map, judge and plan the named deals; without names, all that are won and carry no invoice.
 
-    Billed deals among the named ones, or touched since the last sweep, are compared with what was billed.
+    Billed deals among the named ones, or touched since the last sweep, are compared with what was billed. `touch`:
+    what earlier runs left unclear is settled with Stripe first; a plan leaves it as it is. `anew`: see `settled`.
     """
     owed = await read_owed(company, opportunity_ids)
+    if touch:
+        owed = await settled(company, owed, run_id, anew=anew)
     reading = (
         asyncio.ensure_future(read_won_deals(company, opportunity_ids, tuple(owed))),
         asyncio.ensure_future(read_catalogue(company)),
@@ -84,9 +91,22 @@ async def judge_deals(company: Company, opportunity_ids: Sequence[str]) -> Judge
     billed = [*touched.deals, *(one for one in mapped if one.deal and one.deal.stripe_invoice_id)]
     judged.touched_until = touched.until
     await _edited(company, [one for one in billed if one.opportunity_id not in owed], catalogue, judged)
+    if touch:
+        await _abandon(company, judged.skipped, run_id)
     fit = await _expect(company, candidates, catalogue, judged)
     await asyncio.gather(*(_plan(company, one, catalogue, judged) for one in fit))
     return judged
+
+
+async def _abandon(company: Company, skipped: Sequence[DealOutcome], run_id: str) -> None:
+    """Deals that are not won any more after a run began them: nothing is owed, and no draft is left in Stripe."""
+    ids = [one.opportunity_id for one in skipped]
+    latest = await asyncio.to_thread(company.ledger.obligations.latest_many, ids)
+    for one in skipped:
+        owed = latest.get(one.opportunity_id)
+        if owed is not None and owed.state in {ObligationState.OPEN, ObligationState.HELD}:
+            await abandon(company, owed, run_id, label_of(one.mapped))
+    await let_go(company, ids)
 
 
 async def _touched(company: Company, opportunity_ids: Sequence[str]) -> Touched:

@@ -90,6 +90,7 @@ class Settings(BaseSettings):
     collection_method: CollectionMethod = CollectionMethod.SEND_INVOICE
     days_until_due: int = Field(default=30, ge=0, le=3650)
     automatic_tax: bool = False
+    stripe_emails_invoices: bool = False
     max_deals_per_run: int = Field(default=200, ge=1)
     max_amount_per_run: Limits = {}
     approval_limit: Limits = {}

@@ -20,6 +20,7 @@ from order_to_cash.domain.queries import (
     won_deals_query,
 )
 from order_to_cash.domain.records import BillingPlan, Problem, WonDeal
+from order_to_cash.domain.redaction import redact
 from order_to_cash.domain.rows import billing_rows
 from tasks.company import Company
 from tasks.retrying import step
@@ -116,7 +117,7 @@ def problems_of(report: ExpectationReport, opportunity_id: str) -> tuple[Problem
 
 def label_of(mapped: MappedDeal) -> str:
     """How a deal is called in the run graph: a company name may be shown, an address may not."""
-    return f"{mapped.account_name or mapped.name or 'deal'} · {mapped.opportunity_id}"
+    return f"{redact(mapped.account_name or mapped.name) or 'deal'} · {mapped.opportunity_id}"
 
 
 async def query_all(company: Company, queries: Sequence[str]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-from order_to_cash.domain.errors import O2CError, OutcomeUnknown, Permanent, Retryable
+from order_to_cash.domain.errors import IdempotencyMismatch, O2CError, OutcomeUnknown, Permanent, Retryable
 from order_to_cash.gateways.stripe_errors import KEY_SPENT
 from order_to_cash.ledger.claims import Claim
 from order_to_cash.ledger.intents import Operation, OperationState
@@ -28,7 +28,8 @@ class Effect(Generic[T]):
 
     `make` does it under the idempotency key it is given. `look_up` asks the far side whether an earlier intent was
     carried out, and answers None when it was not. `record` turns the result into what the ledger keeps (ids, amounts
-    and counts, no personal data); `recall` turns that back into the result.
+    and counts, no personal data); `recall` turns that back into the result. `may_renew`: whether a look-up that finds
+    nothing is believed already when the key is spent; not at once where the far side lists its events late.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Effect(Generic[T]):
     record: Callable[[T], Outcome]
     recall: Callable[[Outcome], Awaitable[T]]
     point_of_no_return: bool = False
+    may_renew: Callable[[Operation], bool] = lambda _operation: True
 
 
 class Page(Protocol):
@@ -79,6 +81,9 @@ async def _looked_up_or_made(page: Page, effect: Effect[T], operation: Operation
         operation = await asyncio.to_thread(page.renew)
     try:
         return await _made(page, effect, operation)
+    except IdempotencyMismatch:
+        # Something was made under this very name: it is looked for again, and never made anew under another.
+        raise
     except Permanent as error:
         await asyncio.to_thread(page.refuse, error)
         raise
@@ -88,7 +93,7 @@ async def _made(page: Page, effect: Effect[T], operation: Operation) -> T:
     try:
         return await effect.make(operation.idempotency_key)
     except OutcomeUnknown as error:
-        if error.code != KEY_SPENT:
+        if error.code != KEY_SPENT or not effect.may_renew(operation):
             raise
     found = await effect.look_up(operation)
     if found is not None:

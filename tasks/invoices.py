@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
+from order_to_cash.domain.errors import RecordRejected, TotalMismatch
 from order_to_cash.domain.identity import METADATA_KEY, METADATA_OPPORTUNITY, digest
+from order_to_cash.domain.money import Money
 from order_to_cash.domain.plan import verify_draft
+from order_to_cash.domain.problems import Reason, advice
 from order_to_cash.domain.records import BillingPlan, StripeInvoice
 from order_to_cash.domain.wire import invoice_params, line_params
 from order_to_cash.ledger.claims import Claim, Stray
@@ -14,6 +18,9 @@ from tasks.company import Company
 from tasks.customers import Payer
 from tasks.effects import CLOCK_SKEW, Effect, Outcome, StepPage, once
 from tasks.retrying import step
+
+# Events may be listed some time after what they tell of; after this long, one that is missing did not happen.
+EVENTS_LAG = timedelta(minutes=15)
 
 
 @step("draft · {label}")
@@ -25,13 +32,16 @@ async def draft_invoice(
     params = invoice_params(plan, payer.customer_id, claim.key)
 
     async def make(key: str) -> StripeInvoice:
-        earlier = None if payer.is_new else await _billed_before(company, claim, payer.customer_id)
+        earlier = await _billed_before(company, claim, payer)
         return earlier or await company.stripe.create_invoice(params, key)
 
     async def look_up(operation: Operation) -> StripeInvoice | None:
         since = operation.intended_at - CLOCK_SKEW
-        made = await company.stripe.list_invoices(payer.customer_id, created_gte=since)
-        return next((invoice for invoice in made if _of_obligation(invoice, claim.key)), None)
+        for customer_id in {payer.customer_id, str(operation.intent.get("customer_id") or payer.customer_id)}:
+            for invoice in await company.stripe.list_invoices(customer_id, created_gte=since):
+                if _of_obligation(invoice, claim.key):
+                    return invoice
+        return None
 
     effect = Effect(
         "draft",
@@ -103,6 +113,30 @@ async def finalize_invoice(company: Company, claim: Claim, draft: StripeInvoice,
     return invoice
 
 
+@step("check what was finalized · {label}")
+async def check_finalized(claim: Claim, invoice: StripeInvoice, label: str) -> None:
+    """Compare the final invoice with what the ledger says is owed, before anybody is mailed.
+
+    Somebody may have edited the draft in Stripe between our check and finalizing it, finalized it themselves, or
+    voided it. Raises TotalMismatch, RecordRejected (`invoice_voided`).
+    """
+    del label
+    if invoice.status == "void":
+        raise RecordRejected(
+            f"The deal's invoice {invoice.invoice_id} was voided in Stripe before Salesforce was told of it.",
+            code=Reason.INVOICE_VOIDED,
+            remedy=advice(Reason.INVOICE_VOIDED),
+            ids={"opportunity": claim.opportunity_id, "invoice": invoice.invoice_id},
+        )
+    owed = Money(claim.amount_minor, claim.currency)
+    if invoice.total_excluding_tax != owed:
+        raise TotalMismatch(
+            f"The final invoice bills {invoice.total_excluding_tax}, the deal owes {owed}. It was not e-mailed.",
+            remedy="Void the invoice in Stripe, then bill the deal again by name with an approver.",
+            ids={"opportunity": claim.opportunity_id, "invoice": invoice.invoice_id},
+        )
+
+
 @step("adopt · {label}")
 async def adopt_invoice(company: Company, claim: Claim, invoice: StripeInvoice, label: str) -> StripeInvoice:
     """Stripe bills this deal already and the ledger did not know: it was restored, or is new. Nothing is made."""
@@ -126,19 +160,30 @@ async def record_finalized(company: Company, claim: Claim, invoice: StripeInvoic
 
 
 @step("send · {label}")
-async def send_invoice(company: Company, claim: Claim, invoice: StripeInvoice, label: str) -> None:
-    """Have Stripe e-mail the invoice to the customer, once. One that is settled meanwhile is not sent any more."""
+async def send_invoice(
+    company: Company, claim: Claim, invoice: StripeInvoice, finalized_now: bool, label: str
+) -> StripeInvoice:
+    """Have Stripe e-mail the invoice to the customer, once; the invoice as it is now.
+
+    One that is settled meanwhile is not sent any more. Unless this very run finalized it, Stripe is asked first
+    whether it was sent: the ledger may be older than what was done (restored), or a person may have sent it.
+    """
     del label
-    if invoice.status != "open":
-        return
+
+    async def sent_before(since: datetime) -> StripeInvoice | None:
+        sent = await company.stripe.invoice_was_sent(invoice.invoice_id, since)
+        current = await company.stripe.retrieve_invoice(invoice.invoice_id)
+        return current if sent or current.status != "open" else None
 
     async def make(key: str) -> StripeInvoice:
+        if not finalized_now:
+            done = await sent_before((invoice.created or claim.expires_at) - CLOCK_SKEW)
+            if done is not None:
+                return done
         return await company.stripe.send_invoice(invoice.invoice_id, key)
 
     async def look_up(operation: Operation) -> StripeInvoice | None:
-        sent = await company.stripe.invoice_was_sent(invoice.invoice_id, operation.intended_at - CLOCK_SKEW)
-        current = await company.stripe.retrieve_invoice(invoice.invoice_id)
-        return current if sent or current.status != "open" else None
+        return await sent_before(operation.intended_at - CLOCK_SKEW)
 
     effect = Effect(
         "send",
@@ -147,8 +192,9 @@ async def send_invoice(company: Company, claim: Claim, invoice: StripeInvoice, l
         look_up,
         record=_recorded,
         recall=lambda _outcome: _itself(invoice),
+        may_renew=lambda operation: company.clock.now() - operation.intended_at > EVENTS_LAG,
     )
-    await once(StepPage(company.ledger.operations, claim, effect), effect)
+    return await once(StepPage(company.ledger.operations, claim, effect), effect)
 
 
 @step("delete stray draft · {label}")
@@ -165,17 +211,38 @@ async def delete_stray(company: Company, claim: Claim, stray: Stray, customer_id
     await asyncio.to_thread(company.ledger.obligations.discarded, claim, stray)
 
 
-async def _billed_before(company: Company, claim: Claim, customer_id: str) -> StripeInvoice | None:
-    """An invoice of this deal that Stripe knows and the ledger does not: the ledger may have been restored."""
-    made = await company.stripe.list_invoices(customer_id)
+async def _billed_before(company: Company, claim: Claim, payer: Payer) -> StripeInvoice | None:
+    """An invoice of this deal that Stripe knows and the ledger does not: the ledger may have been restored.
+
+    Looked for at every customer of the Account that is known: the deal may have been billed to another one.
+    """
+    customers = await _customers_of(company, claim.account_id)
+    customers.pop(payer.customer_id, None)
+    if not payer.is_new:
+        customers[payer.customer_id] = None
+    made = [one for customer_id in customers for one in await company.stripe.list_invoices(customer_id)]
     of_deal = [
         invoice
         for invoice in made
         if invoice.metadata.get(METADATA_OPPORTUNITY) == claim.opportunity_id and invoice.status != "void"
     ]
     finalized = [invoice for invoice in of_deal if invoice.status != "draft"]
-    drafts = [invoice for invoice in of_deal if _of_obligation(invoice, claim.key)]
+    drafts = [
+        invoice
+        for invoice in of_deal
+        if _of_obligation(invoice, claim.key) and invoice.customer_id == payer.customer_id
+    ]
     return next(iter(finalized + drafts), None)
+
+
+async def _customers_of(company: Company, account_id: str) -> dict[str, None]:
+    """Ids of the Stripe customers that were ever linked with the Account, or name it in their metadata."""
+    links = await asyncio.to_thread(
+        company.ledger.links.by_salesforce, "Account", account_id, stripe_type="customer"
+    )
+    mirrored = await asyncio.to_thread(company.ledger.customers.candidates, account_id=account_id)
+    ids = [link.stripe_id for link in links] + [customer.customer_id for customer in mirrored]
+    return dict.fromkeys(ids)
 
 
 def _of_obligation(invoice: StripeInvoice, key: str) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from order_to_cash.domain.errors import ClaimLost, O2CError, RecordGone, RecordRejected
+from order_to_cash.domain.errors import ClaimedElsewhere, ClaimLost, O2CError, RecordGone, RecordRejected
 from order_to_cash.domain.identity import salesforce_id
 from order_to_cash.domain.money import Money
 from order_to_cash.domain.records import BillingPlan, StripeInvoice
@@ -23,18 +23,66 @@ RENEW_EVERY_SECONDS = 30
 
 
 async def read_owed(company: Company, opportunity_ids: Sequence[str]) -> dict[str, Obligation]:
-    """Opportunity id → obligation whose invoice is final but which is not closed: what a killed run left.
+    """Opportunity id → obligation whose invoice is final, or may be, but which is not closed: what a killed run left.
 
-    Of the named deals; without names, of all that nobody holds now.
+    Of the named deals; without names, of all that nobody holds now. `settle` finds out which are final.
     """
     obligations = company.ledger.obligations
     if opportunity_ids:
         ids = [salesforce_id(one) for one in opportunity_ids]
-        latest = await asyncio.to_thread(obligations.latest_many, ids)
-        found = list(latest.values())
+        found = list((await asyncio.to_thread(obligations.latest_many, ids)).values())
     else:
         found = await asyncio.to_thread(obligations.unfinished)
-    return {owed.opportunity_id: owed for owed in found if owed.state == ObligationState.FINALIZED}
+    maybe = await asyncio.to_thread(obligations.maybe_finalized, [owed.key for owed in found])
+    return {
+        owed.opportunity_id: owed
+        for owed in found
+        if owed.state == ObligationState.FINALIZED or owed.key in maybe
+    }
+
+
+async def settled(
+    company: Company, owed: dict[str, Obligation], run_id: str, *, anew: bool
+) -> dict[str, Obligation]:
+    """Of `owed`, those whose invoice is out. What is a draft still is judged like any other deal.
+
+    `anew`: a person approved that a deal is billed again if its invoice was voided; such a one is left out as well.
+    """
+    known = {}
+    for key, one in owed.items():
+        certain = one.state == ObligationState.FINALIZED and not anew
+        found = one if certain else await settle(company, one, run_id, anew, key)
+        if found is not None:
+            known[key] = found
+    return known
+
+
+@step("settle · {label}")
+async def settle(
+    company: Company, owed: Obligation, run_id: str, anew: bool, label: str
+) -> Obligation | None:
+    """Learn from Stripe what became of an invoice whose finalizing was begun.
+
+    The obligation, recorded as finalized; None when it was not, or was voided and is to be billed `anew`, or while
+    another run holds it.
+    """
+    try:
+        claim = await _claim_as_recorded(company, owed, run_id)
+    except ClaimedElsewhere:
+        return None
+    try:
+        invoice = await _retrieve(company, claim.stripe_invoice_id)
+        if invoice is not None and invoice.status != "draft":
+            await record_finalized(company, claim, invoice)
+            if not (anew and invoice.status == "void"):
+                return await asyncio.to_thread(company.ledger.obligations.get, claim.key)
+            await begin_anew(company, claim, label)
+        elif not claim.already_finalized:
+            unfinished = RecordRejected("The invoice was not finalized.", code="not_finalized")
+            await asyncio.to_thread(company.ledger.operations.refuse, claim, "finalize", unfinished)
+        return None
+    finally:
+        await asyncio.to_thread(company.ledger.obligations.release, claim)
 
 
 @step("claim · {label}")
@@ -53,10 +101,14 @@ async def claim_deal(company: Company, plan: BillingPlan, run_id: str, label: st
 
 
 @step("take up again · {label}")
-async def take_up(company: Company, owed: Obligation, run_id: str, label: str) -> tuple[Claim, StripeInvoice]:
-    """The claim on an obligation whose invoice is final but not yet written back, and the invoice as it is now."""
+async def take_up(company: Company, owed: Obligation, run_id: str, label: str) -> Claim:
+    """The claim on an obligation whose invoice is final but not yet written back. Raises ClaimedElsewhere."""
     del label
-    claim = await asyncio.to_thread(
+    return await _claim_as_recorded(company, owed, run_id)
+
+
+async def _claim_as_recorded(company: Company, owed: Obligation, run_id: str) -> Claim:
+    return await asyncio.to_thread(
         company.ledger.obligations.claim,
         opportunity_id=owed.opportunity_id,
         account_id=owed.account_id,
@@ -65,7 +117,6 @@ async def take_up(company: Company, owed: Obligation, run_id: str, label: str) -
         run_id=run_id,
         lease_seconds=LEASE_SECONDS,
     )
-    return claim, await company.stripe.retrieve_invoice(owed.stripe_invoice_id)
 
 
 @step("settle edited deal · {label}")
@@ -75,10 +126,7 @@ async def settle_undecided(company: Company, claim: Claim, label: str) -> Stripe
     None when it did not: the draft is deleted then, and the next claim begins a new generation.
     """
     del label
-    try:
-        invoice = await company.stripe.retrieve_invoice(claim.stripe_invoice_id)
-    except RecordGone:
-        invoice = None  # only drafts can be deleted: it was not finalized
+    invoice = await _retrieve(company, claim.stripe_invoice_id)
     if invoice is not None and invoice.status != "draft":
         await record_finalized(company, claim, invoice)
         return invoice
@@ -87,6 +135,36 @@ async def settle_undecided(company: Company, claim: Claim, label: str) -> Stripe
     await asyncio.to_thread(company.ledger.operations.refuse, claim, "finalize", edited)
     await asyncio.to_thread(company.ledger.obligations.release, claim)
     return None
+
+
+@step("begin anew · {label}")
+async def begin_anew(company: Company, claim: Claim, label: str) -> None:
+    """End a generation whose invoice was voided in Stripe: the next claim begins a new one, with new keys."""
+    del label
+    await asyncio.to_thread(company.ledger.obligations.voided, claim)
+
+
+async def _retrieve(company: Company, invoice_id: str) -> StripeInvoice | None:
+    """The invoice; None when it is gone, as only drafts can be, or never was."""
+    if not invoice_id:
+        return None
+    try:
+        return await company.stripe.retrieve_invoice(invoice_id)
+    except RecordGone:
+        return None
+
+
+@step("abandon · {label}")
+async def abandon(company: Company, owed: Obligation, run_id: str, label: str) -> None:
+    """A deal is not won any more and nothing of it is out: delete its draft, and owe it no longer."""
+    del label
+    try:
+        claim = await _claim_as_recorded(company, owed, run_id)
+    except ClaimedElsewhere:
+        return
+    if claim.stripe_invoice_id:
+        await company.stripe.delete_draft(claim.stripe_invoice_id)
+    await asyncio.to_thread(company.ledger.obligations.start_over, claim)
 
 
 async def close(company: Company, claims: Claims, outcomes: Sequence[DealOutcome]) -> None:
@@ -111,8 +189,10 @@ async def let_rest(company: Company, claim: Claim, error: BaseException) -> None
 
 @step("start over · {label}")
 async def start_over(company: Company, claim: Claim, label: str) -> None:
-    """Give up a generation whose draft somebody deleted in Stripe; the next claim begins a new one."""
+    """Give up a generation whose draft is of no use any more, and delete it; the next claim begins a new one."""
     del label
+    if claim.stripe_invoice_id:
+        await company.stripe.delete_draft(claim.stripe_invoice_id)
     # What was finalized cannot be deleted: an unknown finalizing did not happen.
     gone = RecordGone("The draft was deleted in Stripe.", ids={"invoice": claim.stripe_invoice_id})
     begun = await asyncio.to_thread(company.ledger.operations.of, claim.key)

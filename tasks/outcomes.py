@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from order_to_cash.domain.errors import ClaimedElsewhere, O2CError, Permanent
+from order_to_cash.domain.errors import ClaimedElsewhere, ClaimLost, O2CError, Permanent
 from order_to_cash.domain.mapping import MappedDeal
 from order_to_cash.domain.money import Money
 from order_to_cash.domain.records import BillingPlan, Problem, StripeInvoice
@@ -96,7 +96,7 @@ class RunSummary:
 
 def ended_by(outcome: DealOutcome, error: BaseException) -> DealOutcome:
     """The outcome of a deal whose way was ended by `error`."""
-    if isinstance(error, ClaimedElsewhere):
+    if isinstance(error, ClaimedElsewhere | ClaimLost):
         return outcome.now(DealStatus.WAITING, problem_of(error))
     if isinstance(error, Permanent):
         return outcome.now(DealStatus.QUARANTINED, problem_of(error))

@@ -115,7 +115,7 @@ def _deal(company: Company, outcome: DealOutcome) -> BilledDeal:
         account_id=account.account_id if account else claim.account_id,
         customer_id=outcome.invoice.customer_id,
         invoice=outcome.invoice,
-        billed_at=company.clock.now(),
+        billed_at=outcome.invoice.finalized_at or company.clock.now(),
         account_customer_id=account.stripe_customer_id if account else "",
     )
 

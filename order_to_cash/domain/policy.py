@@ -70,6 +70,7 @@ class BillingRules(Record):
     collection_method: CollectionMethod = CollectionMethod.SEND_INVOICE
     days_until_due: int = Field(default=30, ge=0, le=3650)
     automatic_tax: bool = False
+    stripe_emails_invoices: bool = False  # Stripe's setting "Email finalized invoices to customers" is on
     max_deals_per_run: int = Field(default=200, ge=1)
     max_amount_per_run: dict[str, Decimal] = Field(default_factory=dict)
     approval_limit: dict[str, Decimal] = Field(default_factory=dict)  # a single deal above it needs approval

@@ -18,6 +18,7 @@ class Reason(StrEnum):
     ALREADY_BILLED = "already_billed"
     EDITED_AFTER_BILLING = "edited_after_billing"
     NEEDS_APPROVAL = "needs_approval"
+    INVOICE_VOIDED = "invoice_voided"
     NEEDS_SUBSCRIPTION = "needs_subscription"
     ACCOUNT_MISSING = "account_missing"
     CUSTOMER_NAME_MISSING = "customer_name_missing"
@@ -25,6 +26,7 @@ class Reason(StrEnum):
     CUSTOMER_AMBIGUOUS = "customer_ambiguous"
     BILLING_EMAIL_MISSING = "billing_email_missing"
     BILLING_EMAIL_MALFORMED = "billing_email_malformed"
+    BILLING_EMAIL_CONFLICT = "billing_email_conflict"
     BILLING_COUNTRY_UNKNOWN = "billing_country_unknown"
     CURRENCY_UNKNOWN = "currency_unknown"
     AMOUNT_MISSING = "amount_missing"
@@ -66,6 +68,10 @@ _ADVICE: dict[Reason, _Advice] = {
         "Amount",
         "Bill it by the form of won-deals, or by o2c bill ID --mode apply --approved-by NAME, with an approver's name.",
     ),
+    Reason.INVOICE_VOIDED: _Advice(
+        "Stripe_Invoice_Id__c",
+        "To bill it anew: o2c bill ID --mode apply --approved-by NAME, or the form of won-deals with an approver.",
+    ),
     Reason.NEEDS_SUBSCRIPTION: _Advice(
         "OpportunityLineItems",
         "Create the subscription in Stripe by hand, or remove the recurring products.",
@@ -80,6 +86,9 @@ _ADVICE: dict[Reason, _Advice] = {
     ),
     Reason.BILLING_EMAIL_MALFORMED: _Advice(
         "Account.Billing_Email__c", "Correct it to exactly one address, such as billing@company.com."
+    ),
+    Reason.BILLING_EMAIL_CONFLICT: _Advice(
+        "Account.Billing_Email__c", "Fill in the Account's billing e-mail: it says who gets its invoices."
     ),
     Reason.BILLING_COUNTRY_UNKNOWN: _Advice(
         "Account.BillingCountry", "Write the country's usual name or its two-letter code, such as DE."
@@ -117,3 +126,8 @@ def problem(reason: Reason, message: str, *, field: str = "") -> Problem:
     """A Problem with the reason's usual field and remedy. `message` carries no personal data."""
     advice = _ADVICE[reason]
     return Problem(code=reason.value, field=field or advice.field, message=message, remedy=advice.remedy)
+
+
+def advice(reason: Reason) -> str:
+    """What to do about it."""
+    return _ADVICE[reason].remedy

@@ -49,12 +49,20 @@ class Address(Record):
     country_given: str = ""
 
 
+class EmailSource(StrEnum):
+    """Whose address the billing e-mail is. A contact's is the deal's own and says nothing about other deals."""
+
+    ACCOUNT = "account"
+    CONTACT = "contact"
+
+
 class BillTo(Record):
     """The Account that is billed. `email` is empty when neither Account nor primary contact has one."""
 
     account_id: str
     name: str
     email: str
+    email_source: EmailSource = EmailSource.ACCOUNT
     billing_address: Address = Address()
     shipping_address: Address = Address()
     stripe_customer_id: str = ""  # Account.Stripe_Customer_Id__c
@@ -107,7 +115,10 @@ class Problem(Record):
 
 
 class StripeCustomer(Record):
-    """What matching needs of a Stripe customer. `currency` is lower case, empty until first billed."""
+    """What matching needs of a Stripe customer. `currency` is lower case, empty until first billed.
+
+    The digests are `wire.postal_digest` of its address and shipping, None where they were not read.
+    """
 
     customer_id: str
     name: str = ""
@@ -116,6 +127,8 @@ class StripeCustomer(Record):
     currency: str = ""
     deleted: bool = False
     created: datetime | None = None
+    address_digest: str | None = None
+    shipping_digest: str | None = None
 
 
 class StripePrice(Record):
@@ -149,6 +162,7 @@ class StripeInvoice(Record):
     livemode: bool = False
     metadata: dict[str, str] = {}
     created: datetime | None = None
+    finalized_at: datetime | None = None
 
 
 class CustomerMatch(StrEnum):

@@ -102,6 +102,13 @@ class StripeGateway:
         params = {**({"email": email} if email else {}), **_since(created_gte)}
         return [customer_from(raw) async for raw in self._pages(self._v1.customers.list_async, params)]
 
+    async def changed_customers(self, since: datetime) -> list[StripeCustomer]:
+        """Those updated or deleted since, as they are now; each once. Events tell of 30 days at most."""
+        params = {"types": ["customer.updated", "customer.deleted"], **_since(since)}
+        events = [event async for event in self._pages(self._v1.events.list_async, params)]
+        known, unsure = latest_customers(events)
+        return [*known, *[await self.retrieve_customer(one) for one in unsure]]
+
     async def retrieve_customer(self, customer_id: str) -> StripeCustomer:
         """Raises RecordGone when it never existed; a deleted one comes back with `deleted`."""
         return customer_from(await self._call(self._v1.customers.retrieve_async, customer_id))
@@ -196,12 +203,19 @@ class StripeGateway:
 
     async def invoice_was_sent(self, invoice_id: str, since: datetime) -> bool:
         """Whether an `invoice.sent` event says so; events reach 30 days back."""
+        return await self.times_sent(invoice_id, since, enough=1) == 1
+
+    async def times_sent(self, invoice_id: str, since: datetime, enough: int = 100) -> int:
+        """How many `invoice.sent` events tell of the invoice, counted up to `enough`."""
         params = {"type": "invoice.sent", **_since(since)}
+        times = 0
         async for event in self._pages(self._v1.events.list_async, params):
             data = event.get("data")
             if isinstance(data, Mapping) and reference(data.get("object")) == invoice_id:
-                return True
-        return False
+                times += 1
+            if times == enough:
+                break
+        return times
 
     # The account
 

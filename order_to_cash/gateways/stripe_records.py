@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from order_to_cash.domain.identity import METADATA_ACCOUNT, METADATA_CURRENCY
+from order_to_cash.domain.identity import METADATA_ACCOUNT, METADATA_CURRENCY, full_id
 from order_to_cash.domain.money import Money
 from order_to_cash.domain.records import StripeCustomer, StripeInvoice, StripePrice
+from order_to_cash.domain.wire import postal_digest
 
 Raw = Mapping[str, Any]
 
@@ -20,11 +21,34 @@ def customer_from(raw: Raw) -> StripeCustomer:
         customer_id=raw["id"],
         name=_text(raw, "name"),
         email=_text(raw, "email"),
-        account_id=_text(metadata, METADATA_ACCOUNT),
+        account_id=full_id(_text(metadata, METADATA_ACCOUNT)),
         currency=(_text(raw, "currency") or _text(metadata, METADATA_CURRENCY)).lower(),
         deleted=raw.get("deleted") is True,
         created=_moment(raw),
+        address_digest=postal_digest(_mapping(raw, "address")),
+        shipping_digest=postal_digest(_mapping(_mapping(raw, "shipping"), "address")),
     )
+
+
+def latest_customers(events: Iterable[Raw]) -> tuple[list[StripeCustomer], list[str]]:
+    """What these events, in any order, say last of each customer; and the ids of those where they do not.
+
+    `created` has a resolution of one second: of two events in one second none counts as the later.
+    """
+    by_id: dict[str, list[Raw]] = {}
+    for event in events:
+        by_id.setdefault(reference(_mapping(_mapping(event, "data"), "object")), []).append(event)
+    known, unsure = [], []
+    for customer_id, about in by_id.items():
+        moment = max(_whole(event, "created") for event in about)
+        last = [event for event in about if _whole(event, "created") == moment]
+        if len(last) > 1:
+            unsure.append(customer_id)
+        else:
+            customer = customer_from(_mapping(_mapping(last[0], "data"), "object"))
+            gone = _text(last[0], "type") == "customer.deleted"
+            known.append(customer.model_copy(update={"deleted": gone}))
+    return known, unsure
 
 
 def price_from(raw: Raw) -> StripePrice:
@@ -72,6 +96,7 @@ def invoice_from(raw: Raw, line_count: int | None = None) -> StripeInvoice:
         livemode=raw.get("livemode") is True,
         metadata={str(name): str(value) for name, value in _mapping(raw, "metadata").items()},
         created=_moment(raw),
+        finalized_at=_moment(_mapping(raw, "status_transitions"), "finalized_at"),
     )
 
 
@@ -103,6 +128,6 @@ def _mapping(raw: Raw, name: str) -> Raw:
     return value if isinstance(value, Mapping) else {}
 
 
-def _moment(raw: Raw) -> datetime | None:
-    created = raw.get("created")
-    return datetime.fromtimestamp(created, UTC) if isinstance(created, int) else None
+def _moment(raw: Raw, name: str = "created") -> datetime | None:
+    seconds = raw.get(name)
+    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) else None

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, case, delete, select
 
 from order_to_cash.domain.clock import Clock
+from order_to_cash.domain.identity import full_id
 from order_to_cash.domain.matching import normalized_name
 from order_to_cash.domain.records import StripeCustomer
 from order_to_cash.ledger.engine import Database
@@ -111,7 +112,7 @@ def _row(customer: StripeCustomer, now: datetime) -> dict[str, Any]:
         name_key=name_key(customer.name),
         email=email,
         domain=email.rpartition("@")[2] if "@" in email else "",
-        account_id=customer.account_id,
+        account_id=full_id(customer.account_id),
         currency=customer.currency,
         deleted=customer.deleted,
         created=customer.created,

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, or_, select, update
 
 from order_to_cash.domain.clock import Clock
 from order_to_cash.domain.errors import ClaimLost, IdempotencyMismatch
@@ -34,7 +34,7 @@ from order_to_cash.ledger.generations import (
     stray_drafts,
     supersede,
 )
-from order_to_cash.ledger.tables import OBLIGATION, Obligation
+from order_to_cash.ledger.tables import OBLIGATION, OPERATION, Obligation
 
 _DONE = (ObligationState.FINALIZED, ObligationState.CLOSED)
 
@@ -208,21 +208,44 @@ class Obligations:
         return {given[row.opportunity_id]: Obligation(**row._mapping) for row in rows}
 
     def unfinished(self, limit: int = 500) -> list[Obligation]:
-        """Open and finalized, not closed, and leased by nobody now: what a killed run left. Oldest first."""
+        """Not closed and leased by nobody now: what a killed or failed run left. Invoices that may be out come first.
+
+        Those are finalized, or past the point of no return with an unknown outcome, held ones too. Then what is open
+        without that. Oldest first within each.
+        """
+        maybe_out = or_(OBLIGATION.c.state == ObligationState.FINALIZED, _maybe_finalized())
         query = (
             select(OBLIGATION)
             .where(
-                OBLIGATION.c.state.in_((ObligationState.OPEN, ObligationState.FINALIZED)),
+                or_(maybe_out, OBLIGATION.c.state == ObligationState.OPEN),
                 or_(
                     OBLIGATION.c.claim_expires_at.is_(None),
                     OBLIGATION.c.claim_expires_at <= self._clock.now(),
                 ),
             )
-            .order_by(OBLIGATION.c.created_at, OBLIGATION.c.key)
+            .order_by(case((maybe_out, 0), else_=1), OBLIGATION.c.created_at, OBLIGATION.c.key)
             .limit(limit)
         )
         with self._database.read() as connection:
             return [Obligation(**row._mapping) for row in connection.execute(query)]
+
+    def maybe_finalized(self, keys: Iterable[str]) -> set[str]:
+        """Of these obligations, those not recorded as finalized whose finalizing was begun and not refused."""
+        query = select(OBLIGATION.c.key).where(OBLIGATION.c.key.in_(list(keys)), _maybe_finalized())
+        with self._database.read() as connection:
+            return {row.key for row in connection.execute(query)}
+
+    def voided(self, claim: Claim) -> None:
+        """The finalized invoice was voided in Stripe and the deal is to be billed again: end this generation.
+
+        The next claim begins a new one. Raises ClaimLost, and ValueError for what was never finalized.
+        """
+        with self._database.write() as connection:
+            row = fenced(connection, claim)
+            if row.state not in _DONE:
+                raise ValueError("only a finalized invoice can have been voided")
+            supersede(connection, claim.key)
+            set_values(connection, claim.key, state_reason="voided", draft_discarded=True)
 
     def _first(self, query: Any) -> Obligation | None:
         with self._database.read() as connection:
@@ -245,3 +268,16 @@ class Obligations:
         expires = row.claim_expires_at
         if row.claim_token and row.claim_run_id != run_id and expires is not None and expires > now:
             raise held_elsewhere("obligation", row.key, row.claim_run_id, expires, now)
+
+
+def _maybe_finalized() -> ColumnElement[bool]:
+    begun = (
+        select(OPERATION.c.key)
+        .where(
+            OPERATION.c.obligation_key == OBLIGATION.c.key,
+            OPERATION.c.point_of_no_return,
+            OPERATION.c.state.in_(("intended", "succeeded")),
+        )
+        .exists()
+    )
+    return and_(OBLIGATION.c.state.in_((ObligationState.OPEN, ObligationState.HELD)), begun)
