@@ -141,7 +141,8 @@ def _quote_lines(rules: BillingRules, some: str) -> str:
         *("SBQQ__Description__c", "SBQQ__Quantity__c", "SBQQ__NetPrice__c", "SBQQ__NetTotal__c"),
         *("SBQQ__SubscriptionPricing__c", "SBQQ__SubscriptionType__c"),
     ]
-    primary = "SBQQ__Quote__r.SBQQ__Primary__c = true"
+    # Optional lines were offered and not taken: CPQ leaves them out of the quote's total.
+    primary = "SBQQ__Quote__r.SBQQ__Primary__c = true AND SBQQ__Optional__c = false"
     return _select(
         fields, "SBQQ__QuoteLine__c", f"{primary} AND SBQQ__Quote__r.SBQQ__Opportunity2__c IN {some}"
     )

@@ -58,6 +58,8 @@ async def test_quote_lines_of_the_primary_cpq_quote_are_billed(books: World, pol
     one_time, subscription, unquoted = (books.deal() for _ in range(3))
     _quote(books, one_time, {"SBQQ__Quantity__c": 2, "SBQQ__NetPrice__c": 1250, "SBQQ__NetTotal__c": 2500})
     _quote(books, one_time, {"SBQQ__Quantity__c": 9, "SBQQ__NetTotal__c": 9}, primary=False)
+    not_taken = {"SBQQ__Quantity__c": 1, "SBQQ__NetTotal__c": 700, "SBQQ__Optional__c": True}
+    _quote(books, one_time, not_taken)
     monthly = {"SBQQ__SubscriptionPricing__c": "Fixed Price", "SBQQ__SubscriptionType__c": "Renewable"}
     _quote(books, subscription, {"SBQQ__Quantity__c": 1, "SBQQ__NetTotal__c": 2500, **monthly})
     summary = await run()
@@ -84,6 +86,7 @@ _LINE_FIELDS = {
     "SBQQ__Quantity__c": _NUMBER,
     "SBQQ__NetPrice__c": _NUMBER,
     "SBQQ__NetTotal__c": _NUMBER,
+    "SBQQ__Optional__c": "<type>Checkbox</type><defaultValue>false</defaultValue>",
     "SBQQ__SubscriptionPricing__c": _TEXT,
     "SBQQ__SubscriptionType__c": _TEXT,
 }
