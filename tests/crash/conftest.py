@@ -33,13 +33,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in needing]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def crash_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with small_world(tmp_path_factory.mktemp("crash")) as world:
         yield world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def crash_blocks(crash_world: World, prefect_server: None) -> str:
     """The world's blocks under a name of their own; the Prefect server's address."""
     from prefect.settings import get_current_settings
@@ -57,7 +57,7 @@ async def crash_blocks(crash_world: World, prefect_server: None) -> str:
     return str(get_current_settings().api.url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def crash_runs(crash_world: World, crash_blocks: str) -> Iterator[Runs]:
     with Runs(crash_world, crash_blocks) as runs:
         yield runs
