@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakSet
 
 from prefect.blocks.core import Block
 
@@ -133,6 +135,7 @@ async def open_company(name: str) -> Company:
 
 async def _opened(name: str) -> Company:
     """The company, its ledger up to date and not yet bound to the accounts."""
+    _widen_thread_pool()
     from blocks.billing_policy import BillingPolicy
     from blocks.salesforce_org import SalesforceOrg
     from blocks.slack_channel import SlackChannel
@@ -169,6 +172,19 @@ async def _opened(name: str) -> Company:
         await company.aclose()
         raise
     return company
+
+
+# Salesforce and Slack calls wait in threads, up to a minute each. asyncio's own pool has 6 on 2 cores: enough slow
+# calls would keep the ledger from renewing leases.
+_THREADS = 48
+_widened: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+
+
+def _widen_thread_pool() -> None:
+    loop = asyncio.get_running_loop()
+    if loop not in _widened:
+        loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="o2c"))
+        _widened.add(loop)
 
 
 async def _load(block: type[SomeBlock], name: str) -> SomeBlock:
