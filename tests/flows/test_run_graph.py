@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterName
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import TaskRun, TaskRunResult
 
 from tests.flows.running import run
 from tests.world import World
@@ -40,7 +40,7 @@ async def test_each_step_of_a_deal_is_a_named_task_run_that_follows_from_earlier
     def follows_from(step: str) -> set[str]:
         ids = {one.id: name for name, one in found.items()}
         inputs = [used for given in found[step].task_inputs.values() for used in given]
-        return {ids[used.id] for used in inputs if getattr(used, "id", None) in ids}
+        return {ids[used.id] for used in inputs if isinstance(used, TaskRunResult) and used.id in ids}
 
     assert {"claim", "customer"} <= follows_from("draft")
     assert "draft" in follows_from("lines")
