@@ -94,7 +94,7 @@ async def judge_deals(
     if touch:
         await _abandon(company, judged.skipped, run_id)
     fit = await _expect(company, candidates, catalogue, judged)
-    await asyncio.gather(*(_plan(company, one, catalogue, judged) for one in fit))
+    await _plan(company, fit, catalogue, judged)
     return judged
 
 
@@ -163,12 +163,14 @@ async def _expect(
 
 
 async def _plan(
-    company: Company, candidate: tuple[MappedDeal, WonDeal], catalogue: Catalogue, judged: Judged
+    company: Company, fit: Sequence[tuple[MappedDeal, WonDeal]], catalogue: Catalogue, judged: Judged
 ) -> None:
-    mapped, deal = candidate
-    try:
-        plan = await plan_billing(company, deal, catalogue, label_of(mapped))
-    except RecordRejected as error:
-        judged.rejected.append(Rejection(mapped, (problem_of(error),)))
-    else:
-        judged.ready.append(Ready(DealOutcome(mapped, DealStatus.PLANNED, plan=plan), plan, deal.account))
+    if not fit:
+        return
+    plans = await plan_billing(company, [deal for _, deal in fit], catalogue, len(fit))
+    for (mapped, deal), plan in zip(fit, plans, strict=True):
+        if isinstance(plan, RecordRejected):
+            judged.rejected.append(Rejection(mapped, (problem_of(plan),)))
+        else:
+            outcome = DealOutcome(mapped, DealStatus.PLANNED, plan=plan)
+            judged.ready.append(Ready(outcome, plan, deal.account))

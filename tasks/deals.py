@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from expectations.runner import ExpectationReport, validate
+from order_to_cash.domain.errors import RecordRejected
 from order_to_cash.domain.identity import digest
 from order_to_cash.domain.judgement import Catalogue, judge
 from order_to_cash.domain.mapping import MappedDeal, map_deals
@@ -94,11 +95,21 @@ async def check_expectations(deals: Sequence[WonDeal], catalogue: Catalogue, cou
     return await asyncio.to_thread(validate, SUITE, rows)
 
 
-@step("plan · {label}")
-async def plan_billing(company: Company, deal: WonDeal, catalogue: Catalogue, label: str) -> BillingPlan:
-    """What billing the deal will do. Raises RecordRejected when something still speaks against it."""
-    del label
-    return plan_deal(deal, catalogue, company.rules)
+@step("plan {count} deals")
+async def plan_billing(
+    company: Company, deals: Sequence[WonDeal], catalogue: Catalogue, count: int
+) -> list[BillingPlan | RecordRejected]:
+    """What billing each deal will do, or what still speaks against it. All at once: it is decided within the process,
+    and a task run a deal would keep the first deal waiting for seconds where 200 are won."""
+    del count
+    return [_planned(company, deal, catalogue) for deal in deals]
+
+
+def _planned(company: Company, deal: WonDeal, catalogue: Catalogue) -> BillingPlan | RecordRejected:
+    try:
+        return plan_deal(deal, catalogue, company.rules)
+    except RecordRejected as error:
+        return error
 
 
 def not_ours(company: Company, deal: WonDeal, catalogue: Catalogue) -> tuple[Problem, ...]:

@@ -36,6 +36,8 @@ class Customers:
 
     def upsert_many(self, customers: Sequence[StripeCustomer]) -> None:
         """Write them as Stripe has them now; of two with one id the later in the sequence counts."""
+        if not customers:
+            return
         now = self._clock.now()
         rows = {customer.customer_id: _row(customer, now) for customer in customers}
         with self._database.write() as connection:
