@@ -8,10 +8,14 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 import yaml
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENTS: list[dict[str, Any]] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))[
@@ -69,10 +73,17 @@ def prefect(*words: str, api_url: str, home: Path) -> str:
     return done.stdout
 
 
+async def schedule_runs(client: PrefectClient, deployment_id: UUID) -> None:
+    """What the server's scheduler does every few seconds, asked for now."""
+    answer = await client.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment_id})
+    assert answer.is_success, answer.text
+
+
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_server")
 async def test_prefect_takes_the_file(tmp_path: Path) -> None:
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
     from prefect.settings import PREFECT_API_URL
 
     api_url = PREFECT_API_URL.value()
@@ -81,6 +92,11 @@ async def test_prefect_takes_the_file(tmp_path: Path) -> None:
     prefect("deploy", "--all", api_url=api_url, home=tmp_path)
     async with get_client() as client:
         found = await client.read_deployment_by_name("bill-won-deals/won-deals")
+        await schedule_runs(client, found.id)
+        scheduled = await client.read_flow_runs(
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[found.id])), limit=1
+        )
+    assert [run.parameters["mode"] for run in scheduled] == ["apply"], "the scheduler makes the hourly runs"
     assert found.concurrency_options is not None
     assert found.concurrency_options.collision_strategy.value == "ENQUEUE"
     assert found.schedules[0].parameters == {"mode": "apply"}
