@@ -40,6 +40,8 @@ class World:
     seeder: Seeder
     multi_currency: bool = True
     prices: dict[str, str] = field(default_factory=dict)
+    # One for all: making a client costs 60 ms here, nearly all of it for certificates.
+    _http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60, trust_env=False))
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def env(self, ledger_url: str = "") -> dict[str, str]:
@@ -56,6 +58,9 @@ class World:
             "O2C_SECRETS_DIR": str(self.home / "no-secrets"),
             "O2C_STRIPE_REQUESTS_PER_SECOND": "100",
         }
+
+    def close(self) -> None:
+        self._http.close()
 
     # Making
 
@@ -117,7 +122,7 @@ class World:
     def control(self, service: str, what: str, body: Any = None, method: str = "POST") -> Any:
         """The emulators' control API, such as ("salesforce", "merge", {"master": id, "losers": [id]})."""
         url = f"{self.urls[service]}/_emulator/{what}"
-        answer = httpx.request(method, url, json=body, timeout=60, trust_env=False)
+        answer = self._http.request(method, url, json=body)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -141,7 +146,7 @@ class World:
     def record(self, sobject: str, record_id: str) -> dict[str, Any]:
         """All fields of one Salesforce record, whatever the integration user may see."""
         url = f"{self.urls['salesforce']}/_emulator/records"
-        rows = httpx.get(url, params={"type": sobject, "deleted": "true"}, trust_env=False).json()["records"]
+        rows = self._http.get(url, params={"type": sobject, "deleted": "true"}).json()["records"]
         return next(row for row in rows if row["Id"] == record_id)
 
     def invoices(self, opportunity_id: str | None = None) -> list[dict[str, Any]]:
@@ -149,11 +154,10 @@ class World:
         found: list[dict[str, Any]] = []
         params: dict[str, Any] = {"limit": 100}
         while True:
-            answer = httpx.get(
+            answer = self._http.get(
                 f"{self.urls['stripe']}/v1/invoices",
                 params=params,
                 headers={"Authorization": "Bearer sk_test_emulator"},
-                trust_env=False,
             ).json()
             found += answer["data"]
             if not answer["has_more"]:
@@ -226,6 +230,7 @@ def small_world(home: Path, *, multi_currency: bool = True) -> Iterator[World]:
             yield world
         finally:
             seeder.close()
+            world.close()
 
 
 def _post(url: str, what: str, **kwargs: Any) -> None:

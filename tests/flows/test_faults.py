@@ -139,10 +139,9 @@ def _let_edit(world: World, field: str, allowed: bool) -> None:
     world.seeder.salesforce([{**row, "id": one["Id"]} for one in grants if one["Field"] == field])
 
 
-@pytest.mark.parametrize("fault", [{"status": 500}, {"code": "channel_not_found"}, {"drop": "after"}])
-async def test_a_silent_slack_keeps_no_deal_from_being_billed(books: World, fault: dict[str, Any]) -> None:
+async def test_a_silent_slack_keeps_no_deal_from_being_billed(books: World) -> None:
     deal = books.deal()
-    books.fault("slack", path="chat.postMessage", **fault)
+    books.fault("slack", path="chat.postMessage", status=500)
     summary = await run(deal)
     books.assert_billed_once(deal, 250_000)
     assert outcome_of(summary, deal).status is DealStatus.BILLED
@@ -150,8 +149,7 @@ async def test_a_silent_slack_keeps_no_deal_from_being_billed(books: World, faul
     await run()
     await run(deal)
     books.assert_billed_once(deal, 250_000)
-    wins = [text for text in books.slack_texts() if "2,500.00 USD" in text]
-    assert len(wins) <= 1
+    assert len([text for text in books.slack_texts() if "2,500.00 USD" in text]) == 1
 
 
 async def test_a_right_that_stripes_key_lacks_is_named_and_can_be_granted(
