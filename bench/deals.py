@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ BATCH = 200
 SINGLE = 5
 _PATIENCE_SECONDS = 150.0
 _SEED = 20
+_ID = re.compile(r"\b(?:in|cus)_\w+")
 
 
 def one_deal(house: House, poll_seconds: int) -> list[Row]:
@@ -72,6 +75,8 @@ def batch(house: House) -> list[Row]:
     started = house.flow_started()
     slack = _quiet(world, before["slack"])
     stripe = world.stripe.since(before["stripe"])
+    kinds = Counter(f"{entry.method} {_ID.sub('*', entry.path)} {entry.status}" for entry in stripe)
+    print(f"Stripe calls: {dict(kinds)}", file=sys.stderr)
     seen = next(entry for entry in salesforce if entry.is_look and deals[-1] in str(entry.response))
     run = [entry for entry in salesforce if entry.seq > seen.seq and not entry.is_look]
     seconds = (max(first_update(salesforce, deal).ended for deal in deals) - started).total_seconds()

@@ -168,19 +168,21 @@ class House:
 
     def flow_started(self) -> datetime:
         """When the newest flow run began, by the Prefect server."""
-        asked = {"sort": "START_TIME_DESC", "limit": 1}
-        runs = httpx.post(f"{self.api}/flow_runs/filter", json=asked, timeout=30, trust_env=False).json()
-        return datetime.fromisoformat(runs[0]["start_time"])
+        return datetime.fromisoformat(self._newest_run()["start_time"])
 
     def task_runs(self) -> int:
         """Task runs of the newest flow run, by the Prefect server."""
-        asked: dict[str, Any] = {"sort": "START_TIME_DESC", "limit": 1}
-        client = httpx.Client(base_url=self.api, timeout=30, trust_env=False)
-        with client:
-            run_id = client.post("/flow_runs/filter", json=asked).json()[0]["id"]
-            only = {"flow_runs": {"id": {"any_": [run_id]}}}
-            count: int = client.post("/task_runs/count", json=only).json()
+        only = {"flow_runs": {"id": {"any_": [self._newest_run()["id"]]}}}
+        answer = httpx.post(f"{self.api}/task_runs/count", json=only, timeout=30, trust_env=False)
+        count: int = answer.json()
         return count
+
+    def _newest_run(self) -> dict[str, Any]:
+        """The flow run that started last; those of the schedule have not started yet."""
+        started = {"flow_runs": {"start_time": {"is_null_": False}}, "sort": "START_TIME_DESC", "limit": 1}
+        answer = httpx.post(f"{self.api}/flow_runs/filter", json=started, timeout=30, trust_env=False)
+        run: dict[str, Any] = answer.json()[0]
+        return run
 
     def stop(self) -> None:
         """End it as Ctrl-C would, and wait."""
