@@ -8,7 +8,7 @@ from prefect.input import RunInput
 
 from flows.judging import Judged
 from order_to_cash.domain.decisions import RunLimit, check_run_limits, deals_over_approval_limit
-from order_to_cash.domain.errors import RunHeld
+from order_to_cash.domain.errors import Retryable, RunHeld
 from order_to_cash.domain.identity import digest
 from order_to_cash.domain.problems import Reason, problem
 from tasks.announcements import announce_held
@@ -44,7 +44,10 @@ async def approve(company: Company, judged: Judged, named: bool, approved_by: st
     if limit is None:
         return
     about = digest(sorted(plan.digest for plan in plans))
-    asked_now = await announce_held(company, limit, about, run_id)
+    try:
+        asked_now = await announce_held(company, limit, about, run_id)
+    except Retryable:
+        asked_now = False  # held all the same; the next run asks
     if not can_wait or not (asked_now or named):
         raise limit.error()
     answer = await asuspend_flow_run(

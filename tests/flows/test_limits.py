@@ -21,6 +21,9 @@ async def test_a_run_over_its_limit_is_held_until_somebody_approves(
 ) -> None:
     await policy(**limit)
     deals = [books.deal() for _ in range(2)]
+    books.fault("slack", path="chat.postMessage", status=500)
+    assert isinstance(await error_of_run(*deals), RunHeld)
+    books.no_faults()
     for _ in range(2):
         error = await error_of_run(*deals)
         assert isinstance(error, RunHeld)
