@@ -10,9 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledger.conftest import postgres_url
 from tests.world import World, small_world
 
 Policy = Callable[..., Awaitable[None]]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without PostgreSQL its tests are deselected, unless O2C_REQUIRE_POSTGRES=1 asks for them."""
+    here = Path(__file__).parent
+    needing = [one for one in items if here in one.path.parents and one.get_closest_marker("postgres")]
+    if needing and os.environ.get("O2C_REQUIRE_POSTGRES") != "1" and not postgres_url():
+        config.hook.pytest_deselected(items=needing)
+        items[:] = [one for one in items if one not in needing]
 
 
 @pytest.fixture(autouse=True)
