@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HOME = Path(".o2c") / "demo"
 EMULATOR_PORTS = {"stripe": 12111, "salesforce": 12112, "slack": 12113}
 PREFECT_PORT = 4200
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0  # on a busy machine; usually it takes a few seconds
 
 
 def run(*, exit_when_done: bool) -> None:
