@@ -106,7 +106,7 @@ def _pace(stripe: Sequence[Seen], started: datetime, seconds: float) -> list[Row
             "Stripe calls a deal",
             f"{a_deal:.2f} (+ {len(stripe) - len(own) - refused} a run)",
             "≤ 6",
-            f"the journal's requests with status 200; a run reads prices and new customers once; {how}",
+            f"the journal's requests with status 200; a run reads prices, new and changed customers once; {how}",
         ),
         Row(
             "deals a second",
@@ -149,10 +149,9 @@ def _journals(world: Emulators) -> dict[str, Journal]:
 
 def _shared(entry: Seen) -> bool:
     """A reading that serves all deals of the run."""
-    by_deal = {"email", "customer"} & entry.query.keys()
-    return (
-        entry.method == "GET" and not by_deal and entry.path in {"/v1/prices", "/v1/customers", "/v1/account"}
-    )
+    by_deal = {"email", "customer", "type"} & entry.query.keys()
+    shared = {"/v1/prices", "/v1/customers", "/v1/events", "/v1/account"}
+    return entry.method == "GET" and not by_deal and entry.path in shared
 
 
 def _quiet(world: Emulators, seq: int) -> list[Seen]:

@@ -10,8 +10,10 @@ from tasks.company import Company
 from tasks.effects import CLOCK_SKEW
 from tasks.retrying import step
 
-# Customers made elsewhere are picked up by `created`; renamed ones by reading all of them anew this often.
+# All customers are read anew this often; in between Stripe's lists tell of new ones and its events of changed ones.
 MIRROR_LIFETIME = timedelta(hours=12)
+# Nobody is created, or left to a person, by an older mirror: what people map in Stripe is honoured.
+MIRROR_IS_CURRENT = timedelta(minutes=1)
 FULL_MIRROR = "stripe_customers_full"
 
 
@@ -25,15 +27,30 @@ async def read_catalogue(company: Company) -> dict[str, StripePrice]:
 async def refresh_customers(company: Company) -> int:
     """Bring the ledger's mirror of Stripe's customers up to date; how many were read.
 
-    New ones since the last time; all of them when the last complete reading is too old.
+    New and changed ones since the last time; all of them when the last complete reading is too old.
     """
+    async with company.lock("customer mirror"):
+        return await _refresh(company)
+
+
+async def keep_mirror_current(company: Company) -> None:
+    """Refresh the mirror if that was not done within the last minute, by whichever run."""
+    async with company.lock("customer mirror"):
+        refreshed_at = await asyncio.to_thread(company.ledger.customers.refreshed_at)
+        if refreshed_at is None or company.clock.now() - refreshed_at >= MIRROR_IS_CURRENT:
+            await _refresh(company)
+
+
+async def _refresh(company: Company) -> int:
     now = company.clock.now()
     mirror, watermarks = company.ledger.customers, company.ledger.watermarks
     complete = await asyncio.to_thread(watermarks.get, FULL_MIRROR)
     refreshed_at = await asyncio.to_thread(mirror.refreshed_at)
     is_current = complete is not None and now - complete.modstamp < MIRROR_LIFETIME
     since = refreshed_at - CLOCK_SKEW if is_current and refreshed_at is not None else None
-    customers = await company.stripe.list_customers(created_gte=since)
+    changed = [] if since is None else await company.stripe.changed_customers(since)
+    # Listed ones are as they are now, and events tell how they were: the listed count.
+    customers = [*changed, *await company.stripe.list_customers(created_gte=since)]
     await asyncio.to_thread(mirror.upsert_many, customers)
     await asyncio.to_thread(mirror.refreshed, now)
     if since is None:

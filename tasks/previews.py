@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from order_to_cash.domain.errors import AmbiguousCustomer
+from order_to_cash.domain.errors import AmbiguousCustomer, RecordRejected
 from order_to_cash.domain.records import BillTo
 from order_to_cash.domain.tables import PlannedDeal
 from tasks.company import Company
-from tasks.customers import match_customer
+from tasks.customer_search import match_customer
 from tasks.outcomes import DealOutcome, ended_by
 from tasks.retrying import step
 
@@ -22,6 +22,6 @@ async def preview_customer(
     assert plan is not None
     try:
         decision, _ = await match_customer(company, bill_to, plan.currency)
-    except AmbiguousCustomer as error:
+    except (AmbiguousCustomer, RecordRejected) as error:
         return ended_by(outcome, error), None
     return outcome, PlannedDeal(deal=deal, plan=plan, match=decision)

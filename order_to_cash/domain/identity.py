@@ -21,7 +21,9 @@ METADATA_OWNER = "salesforce_owner_id"
 METADATA_LEAD_SOURCE = "salesforce_lead_source"
 METADATA_LINE = "salesforce_line_id"
 METADATA_KEY = "o2c_key"
-METADATA_CURRENCY = "o2c_currency"  # of a customer that we made: Stripe shows one only after the first invoice
+METADATA_CURRENCY = (
+    "o2c_currency"  # of a customer that we made: Stripe shows one only after the first invoice
+)
 
 # Stripe's limit for an idempotency key: https://docs.stripe.com/api/idempotent_requests
 _LONGEST_KEY = 255
@@ -57,9 +59,26 @@ def invoice_key(opportunity_id: str, generation: int) -> str:
     return f"o2c:invoice:{salesforce_id(opportunity_id)}:{generation}"
 
 
-def customer_key(account_id: str, currency: str, params_digest: str) -> str:
-    """The idempotency key of creating an Account's customer: other parameters need another key at Stripe."""
-    return f"o2c:customer:{salesforce_id(account_id)}:{currency.lower()}:{params_digest[:16]}"
+def full_id(text: str) -> str:
+    """`salesforce_id` for a value that people may have typed: what is no record id stays as it is."""
+    try:
+        return salesforce_id(text)
+    except RecordRejected:
+        return text.strip()
+
+
+def customer_key(account_id: str, currency: str, generation: int = 1) -> str:
+    """What making an Account's customer in one currency is called, whatever the Account says by then.
+
+    The next generation replaces a customer that was deleted in Stripe or given to another Account.
+    """
+    key = f"o2c:customer:{salesforce_id(account_id)}:{currency.lower()}"
+    return key if generation == 1 else f"{key}:{generation}"
+
+
+def adoption_key(customer_id: str) -> str:
+    """What bringing a Stripe customer up to date with its Account is called."""
+    return f"o2c:adopt:{customer_id}"
 
 
 def step_key(obligation_key: str, step: str) -> str:

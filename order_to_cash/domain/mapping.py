@@ -16,7 +16,7 @@ from order_to_cash.domain.errors import RecordRejected
 from order_to_cash.domain.identity import salesforce_id
 from order_to_cash.domain.policy import BillingRules, LineSource
 from order_to_cash.domain.problems import Reason, problem
-from order_to_cash.domain.records import Address, BillTo, DealLine, Problem, Record, WonDeal
+from order_to_cash.domain.records import Address, BillTo, DealLine, EmailSource, Problem, Record, WonDeal
 
 Row = Mapping[str, Any]
 
@@ -169,10 +169,12 @@ def _bill_to(raw: Row, contact_email: str, rules: BillingRules) -> BillTo:
             "AccountId",
         )
     names = rules.field_names
+    own_email = _text(account.get(names.account_billing_email))
     return BillTo(
         account_id=_id(raw, "AccountId"),
         name=_text(account.get("Name")),
-        email=_text(account.get(names.account_billing_email)) or contact_email.strip(),
+        email=own_email or contact_email.strip(),
+        email_source=EmailSource.ACCOUNT if own_email or not contact_email.strip() else EmailSource.CONTACT,
         billing_address=_address(account, "Billing"),
         shipping_address=_address(account, "Shipping"),
         stripe_customer_id=_text(account.get(names.account_customer_id)),

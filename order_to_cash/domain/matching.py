@@ -13,9 +13,10 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 
-from order_to_cash.domain.emails import email_domain, is_free_mail
-from order_to_cash.domain.errors import AmbiguousCustomer
-from order_to_cash.domain.records import BillTo, CustomerMatch, Record, StripeCustomer
+from order_to_cash.domain.emails import email_domain, is_free_mail, normalize_email
+from order_to_cash.domain.errors import AmbiguousCustomer, RecordRejected
+from order_to_cash.domain.problems import Reason, problem
+from order_to_cash.domain.records import BillTo, CustomerMatch, EmailSource, Record, StripeCustomer
 
 _SCORES = {
     CustomerMatch.STRIPE_ID: 100,
@@ -83,8 +84,38 @@ def score_candidates(bill_to: BillTo, currency: str, candidates: Sequence[Stripe
     chosen = best[0]
     if chosen.kind is CustomerMatch.NAME and _other_company(bill_to, unique[chosen.customer_id]):
         raise _ambiguous(bill_to, best, "a customer has this name but writes from another company's domain")
+    if chosen.kind is CustomerMatch.EMAIL and _other_name(bill_to, unique[chosen.customer_id]):
+        raise _ambiguous(bill_to, best, "a customer has this e-mail address but another company's name")
     return MatchDecision(
         kind=chosen.kind, customer_id=chosen.customer_id, reason=chosen.why, candidates=tuple(scored)
+    )
+
+
+def fits(bill_to: BillTo, currency: str, customer: StripeCustomer) -> bool:
+    """Whether nothing stands against billing the Account's deals in `currency` to this very customer."""
+    ours = customer.account_id in {"", bill_to.account_id}
+    return ours and not _obstacle(currency.lower(), customer)
+
+
+def check_mailbox(bill_to: BillTo, customer: StripeCustomer, field: str = "") -> None:
+    """A deal's contact does not decide where the invoices of its Account's customer go.
+
+    Raises RecordRejected (`billing_email_conflict`, about `field`) where the Account has no billing e-mail and
+    the customer's address is not the contact's.
+    """
+    current = customer.email.strip().lower()
+    if bill_to.email_source is not EmailSource.CONTACT or current in {"", normalize_email(bill_to.email)}:
+        return
+    conflict = problem(
+        Reason.BILLING_EMAIL_CONFLICT,
+        "The Account has no billing e-mail, and its customer in Stripe has another address than the deal's contact.",
+        field=field,
+    )
+    raise RecordRejected(
+        conflict.message,
+        code=conflict.code,
+        remedy=conflict.remedy,
+        ids={"field": conflict.field, "account": bill_to.account_id, "customer": customer.customer_id},
     )
 
 
@@ -164,6 +195,13 @@ def _same_name(bill_to: BillTo, candidate: StripeCustomer) -> bool:
 def _other_company(bill_to: BillTo, candidate: StripeCustomer) -> bool:
     ours, theirs = _company_domain(bill_to.email), _company_domain(candidate.email)
     return bool(ours and theirs) and ours != theirs
+
+
+def _other_name(bill_to: BillTo, candidate: StripeCustomer) -> bool:
+    """Whether the names contradict each other: neither agrees with the other, nor is it the other one shortened."""
+    ours, theirs = (normalized_name(name).split() for name in (bill_to.name, candidate.name))
+    shortened = set(ours) <= set(theirs) or set(theirs) <= set(ours)
+    return not shortened and not names_agree(bill_to.name, candidate.name)
 
 
 def _company_domain(email: str) -> str:

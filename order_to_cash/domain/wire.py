@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from order_to_cash.domain.emails import normalize_email
-from order_to_cash.domain.identity import METADATA_ACCOUNT, METADATA_KEY, METADATA_LINE
+from order_to_cash.domain.identity import (
+    METADATA_ACCOUNT,
+    METADATA_CURRENCY,
+    METADATA_KEY,
+    METADATA_LINE,
+    digest,
+)
 from order_to_cash.domain.records import (
     Address,
     BillingPlan,
     BillTo,
     CollectionMethod,
+    EmailSource,
     PlanLine,
     StripeCustomer,
 )
 
 Params = dict[str, Any]
 
+_ADDRESS_PARTS = ("line1", "line2", "city", "state", "postal_code", "country")
 
-def customer_params(bill_to: BillTo) -> Params:
-    """POST /v1/customers. Empty values are left out; the currency is Stripe's to set with the first invoice.
 
-    Raises RecordRejected (`billing_email_missing`, `billing_email_malformed`).
+def customer_params(bill_to: BillTo, currency: str = "") -> Params:
+    """POST /v1/customers. Empty values are left out; Stripe sets the currency with the first invoice only.
+
+    `currency`: the one that the customer is for, kept in its metadata until then. Raises RecordRejected
+    (`billing_email_missing`, `billing_email_malformed`).
     """
     params: Params = {
         "name": bill_to.name,
@@ -29,24 +40,38 @@ def customer_params(bill_to: BillTo) -> Params:
         "address": _address(bill_to.billing_address),
         "metadata": {METADATA_ACCOUNT: bill_to.account_id},
     }
+    if currency:
+        params["metadata"][METADATA_CURRENCY] = currency.lower()
     shipping = _address(bill_to.shipping_address)
     if shipping:
         params["shipping"] = {"name": bill_to.name, "address": shipping}
     return {key: value for key, value in params.items() if value}
 
 
-def customer_changes(bill_to: BillTo, customer: StripeCustomer) -> Params:
+def customer_changes(bill_to: BillTo, customer: StripeCustomer, currency: str) -> Params:
     """POST /v1/customers/{id}: what a matched customer lacks or has otherwise; empty when nothing does.
 
-    Name, e-mail and Account id are compared. When one differs, addresses are sent along.
+    All is sent when anything differs, save a contact's e-mail address where the customer has one. What the
+    Account leaves empty stays as it is in Stripe; an address that it gives takes the old one's place whole.
     """
-    wanted = customer_params(bill_to)
+    wanted = customer_params(bill_to, "" if customer.currency else currency)
+    if bill_to.email_source is EmailSource.CONTACT and customer.email:
+        del wanted["email"]
     same = (
         customer.name == wanted["name"]
-        and customer.email.strip().lower() == wanted["email"]
+        and customer.email.strip().lower() == wanted.get("email", customer.email.strip().lower())
         and customer.account_id == bill_to.account_id
+        and bool(customer.currency)
+        and _same_place(wanted.get("address", {}), customer.address_digest)
+        and _same_place(wanted.get("shipping", {}).get("address", {}), customer.shipping_digest)
     )
-    return {} if same else wanted
+    return {} if same else _whole_addresses(wanted)
+
+
+def postal_digest(address: Mapping[str, Any]) -> str:
+    """What stands for a postal address, as sent to or shown by Stripe, where two are compared; "" for none."""
+    parts = {name: str(address[name]).strip() for name in _ADDRESS_PARTS if address.get(name)}
+    return digest(parts) if parts else ""
 
 
 def invoice_params(plan: BillingPlan, customer_id: str, key: str) -> Params:
@@ -91,12 +116,20 @@ def _line(line: PlanLine, plan: BillingPlan) -> Params:
 
 
 def _address(address: Address) -> Params:
-    parts = {
-        "line1": address.line1,
-        "line2": address.line2,
-        "city": address.city,
-        "state": address.state,
-        "postal_code": address.postal_code,
-        "country": address.country,
-    }
+    parts = {name: getattr(address, name) for name in _ADDRESS_PARTS}
     return {key: value for key, value in parts.items() if value}
+
+
+def _same_place(wanted: Params, current: str | None) -> bool:
+    return not wanted or current is None or postal_digest(wanted) == current
+
+
+def _whole_addresses(params: Params) -> Params:
+    """With the empty parts too: a second line that the old address had does not stay behind in the new one."""
+    blank = dict.fromkeys(_ADDRESS_PARTS, "")
+    whole = dict(params)
+    if "address" in whole:
+        whole["address"] = blank | whole["address"]
+    if "shipping" in whole:
+        whole["shipping"] = whole["shipping"] | {"address": blank | whole["shipping"]["address"]}
+    return whole

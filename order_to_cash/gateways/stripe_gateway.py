@@ -29,6 +29,7 @@ from order_to_cash.gateways.stripe_records import (
     customer_from,
     has_more_lines,
     invoice_from,
+    latest_customers,
     price_from,
     reference,
 )

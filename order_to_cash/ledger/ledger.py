@@ -10,6 +10,7 @@ from order_to_cash.domain.records import Environment
 from order_to_cash.ledger.audit import AuditLog
 from order_to_cash.ledger.customers import Customers
 from order_to_cash.ledger.engine import Database
+from order_to_cash.ledger.leases import Leases
 from order_to_cash.ledger.links import Links
 from order_to_cash.ledger.migrate import check_version, has_tables, known_revisions, migrate, revision
 from order_to_cash.ledger.obligations import Obligations
@@ -32,6 +33,7 @@ class Ledger:
         self._clock = clock
         self.obligations = Obligations(database, clock)
         self.operations = Operations(database, clock)
+        self.leases = Leases(database, clock)
         self.links = Links(database, clock, environment)
         self.quarantine = Quarantine(database, clock)
         self.audit = AuditLog(database, clock)

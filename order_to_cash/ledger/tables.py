@@ -112,6 +112,16 @@ class OperationRow(LedgerTable, table=True):
     finished_at: datetime | None = Field(sa_type=UtcDateTime)
 
 
+class LeaseRow(LedgerTable, table=True):
+    """Who alone may work on the thing `key`, until when. The row stays when it is given back, with no token."""
+
+    __tablename__ = "ledger_lease"
+    key: str = Field(primary_key=True)
+    token: str
+    run_id: str
+    expires_at: datetime | None = Field(sa_type=UtcDateTime)
+
+
 class Link(LedgerTable, table=True):
     """A Stripe object and the Salesforce record that stands for it."""
 
@@ -217,6 +227,7 @@ METADATA = LedgerTable.metadata
 IDENTITY = METADATA.tables["ledger_identity"]
 OBLIGATION = METADATA.tables["ledger_obligation"]
 OPERATION = METADATA.tables["ledger_operation"]
+LEASE = METADATA.tables["ledger_lease"]
 LINK = METADATA.tables["ledger_link"]
 QUARANTINE = METADATA.tables["ledger_quarantine"]
 AUDIT = METADATA.tables["ledger_audit"]

@@ -43,6 +43,7 @@ def test_a_deal_is_read_whole() -> None:
     assert deal.opportunity_id == OPPORTUNITY
     assert deal.account.account_id == ACCOUNT
     assert deal.account.email == "billing@northwind.example"
+    assert deal.account.email_source == "account"
     assert deal.account.billing_address.line1 == "Main Street 1"
     assert deal.account.billing_address.line2 == "Floor 2"
     assert deal.account.billing_address.country == "US"
@@ -57,6 +58,7 @@ def test_the_primary_contact_stands_in_for_a_missing_billing_email() -> None:
     result = mapped(raw, contact=" ap@northwind.example ")
     assert result.deal is not None
     assert result.deal.account.email == "ap@northwind.example"
+    assert result.deal.account.email_source == "contact"
     contacts: list[dict[str, Any]] = [
         {"OpportunityId": OPPORTUNITY, "Contact": {"Email": "x@y.example"}},
         {"OpportunityId": "006", "Contact": None},

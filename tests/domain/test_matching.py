@@ -6,9 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from order_to_cash.domain.errors import AmbiguousCustomer
-from order_to_cash.domain.matching import MatchDecision, names_agree, normalized_name, score_candidates
-from order_to_cash.domain.records import CustomerMatch, StripeCustomer
+from order_to_cash.domain.errors import AmbiguousCustomer, RecordRejected
+from order_to_cash.domain.matching import (
+    MatchDecision,
+    check_mailbox,
+    fits,
+    names_agree,
+    normalized_name,
+    score_candidates,
+)
+from order_to_cash.domain.records import CustomerMatch, EmailSource, StripeCustomer
 from tests.domain.deals import ACCOUNT, bill_to, customer
 
 OTHER = "001000000000002AAA"
@@ -134,6 +141,46 @@ def test_the_same_name_at_another_company_is_held_for_a_person() -> None:
     with pytest.raises(AmbiguousCustomer, match="cus_1"):
         decide(customer("cus_1", name="Northwind Traders", email="ap@northwind-traders.example"))
     assert decide(customer("cus_1", name="Northwind Traders", email="x@gmail.com")).kind is CustomerMatch.NAME
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Northwind", "NORTHWIND TRADER", "The Northwind Traders Company of Seattle"]
+)
+def test_an_email_address_is_enough_where_the_names_may_be_one(name: str) -> None:
+    decision = decide(customer("cus_1", name=name, email="billing@northwind.example"))
+    assert decision.kind is CustomerMatch.EMAIL
+
+
+def test_an_email_address_under_another_companys_name_is_held_for_a_person() -> None:
+    agency = customer("cus_1", name="Ledgerline Agency", email="billing@northwind.example")
+    with pytest.raises(AmbiguousCustomer, match="cus_1"):
+        decide(agency)
+    assert decide(agency, BY_KIND[CustomerMatch.METADATA]).customer_id == "cus_meta"
+
+
+@pytest.mark.parametrize(
+    ("fields", "fit"),
+    [
+        ({}, True),
+        ({"account_id": ACCOUNT, "currency": "usd"}, True),
+        ({"account_id": OTHER}, False),
+        ({"currency": "eur"}, False),
+        ({"deleted": True}, False),
+    ],
+)
+def test_a_customer_that_was_right_may_not_be_any_more(fields: dict[str, object], fit: bool) -> None:
+    assert fits(bill_to(), "USD", customer("cus_1", **fields)) is fit
+
+
+def test_a_contact_does_not_decide_where_a_customers_invoices_go() -> None:
+    asked = bill_to(email="Buyer@northwind.example", email_source=EmailSource.CONTACT)
+    check_mailbox(asked, customer(email=""))
+    check_mailbox(asked, customer(email="buyer@Northwind.example"))
+    check_mailbox(bill_to(), customer(email="old@northwind.example"))
+    with pytest.raises(RecordRejected) as held:
+        check_mailbox(asked, customer(email="other@northwind.example"), "Account.AP_Mail__c")
+    assert (held.value.code, held.value.ids["field"]) == ("billing_email_conflict", "Account.AP_Mail__c")
+    assert "@" not in str(held.value)
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from order_to_cash.domain.records import (
     StripePrice,
     WonDeal,
 )
-from order_to_cash.domain.wire import customer_changes, customer_params, invoice_params, line_params
-from tests.domain.deals import ACCOUNT, CATALOGUE, GO_LIVE, OPPORTUNITY, RULES, bill_to, customer, deal, line
+from order_to_cash.domain.wire import customer_params, invoice_params, line_params
+from tests.domain.deals import ACCOUNT, CATALOGUE, GO_LIVE, OPPORTUNITY, RULES, bill_to, deal, line
 
 KEY = f"o2c:invoice:{OPPORTUNITY}:1"
 
@@ -223,12 +223,6 @@ def test_customers_carry_their_account_and_no_empty_value() -> None:
         "address": {"line1": "Main Street 1", "city": "Springfield", "country": "US"},
         "metadata": {"salesforce_account_id": ACCOUNT},
     }
-
-
-def test_a_matched_customer_is_changed_only_when_something_differs() -> None:
-    same = customer(name="Northwind Traders", email="billing@northwind.example", account_id=ACCOUNT)
-    assert customer_changes(bill_to(), same) == {}
-    assert customer_changes(bill_to(), customer())["metadata"] == {"salesforce_account_id": ACCOUNT}
 
 
 def test_a_deal_that_is_not_fit_is_refused_with_its_first_reason() -> None:

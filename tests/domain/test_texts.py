@@ -132,7 +132,10 @@ def test_keys_are_business_facts() -> None:
     key = identity.invoice_key("006000000000001", 2)
     assert key == f"o2c:invoice:{OPPORTUNITY}:2"
     assert identity.step_key(key, "finalize") == f"{key}:finalize"
-    assert identity.customer_key("001000000000001", "USD", "f" * 64).endswith(":usd:ffffffffffffffff")
+    assert identity.customer_key("001000000000001", "USD") == "o2c:customer:001000000000001AAA:usd"
+    assert identity.customer_key("001000000000001", "USD", 2).endswith(":usd:2")
+    assert identity.full_id(" 001000000000001 ") == "001000000000001AAA"
+    assert identity.full_id(" ask sales ") == "ask sales"
     with pytest.raises(ValueError, match="from 1"):
         identity.invoice_key(OPPORTUNITY, 0)
     with pytest.raises(ValueError, match="255"):

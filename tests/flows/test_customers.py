@@ -45,7 +45,7 @@ async def test_customers_that_stripe_has_are_found_by_id_metadata_email_domain_a
     accounts = {
         "stripe_id": books.account(),
         "metadata": books.account(),
-        "email": books.account(Billing_Email__c="pay@northmill.example"),
+        "email": books.account(Billing_Email__c="pay@northmill.example", Name="North Mill Trading"),
         "domain": books.account(**fields),
         "name": books.account(Name="Quiet Meadow Ltd", Billing_Email__c="office@quietmeadow.example"),
     }

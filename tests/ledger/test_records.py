@@ -115,6 +115,12 @@ def test_candidates_share_something(ledger: Ledger) -> None:
     assert ledger.customers.get("cus_1") == mirrored[0].model_copy(update={"email": "bills@olé.example"})
 
 
+def test_an_account_id_is_mirrored_in_its_long_form(ledger: Ledger) -> None:
+    ledger.customers.upsert_many([customer(1, account_id="001000000000001"), customer(2, account_id="n/a")])
+    [found] = ledger.customers.candidates(account_id="001000000000001AAA")
+    assert (found.customer_id, found.account_id) == ("cus_1", "001000000000001AAA")
+
+
 def test_the_mirror_follows_and_forgets(ledger: Ledger) -> None:
     ledger.customers.upsert_many([customer(1, name="A"), customer(1, name="B")])
     ledger.customers.upsert_many([customer(1, name="C", deleted=True)])
