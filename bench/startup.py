@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -18,16 +19,19 @@ def help_time() -> list[Row]:
     """`o2c --help` by the installed script."""
     script = Path(sys.executable).parent / "o2c"
     times = []
+    used = os.times()
     for _ in range(RUNS):
         began = time.perf_counter()
         subprocess.run([script, "--help"], check=True, capture_output=True)
         times.append(time.perf_counter() - began)
+    spent = os.times()
+    cpu = (spent.children_user - used.children_user + spent.children_system - used.children_system) / RUNS
     return [
         Row(
             "`o2c --help`",
             f"{median(times) * 1000:.0f} ms (worst {max(times) * 1000:.0f} ms)",
             "≤ 300 ms",
-            f"wall time of {RUNS} processes, median",
+            f"wall time of {RUNS} processes, median; {cpu * 1000:.0f} ms of processor time each",
         )
     ]
 
