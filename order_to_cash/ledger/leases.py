@@ -52,7 +52,7 @@ class Leases:
             held = connection.execute(select(LEASE).where(LEASE.c.key == key).with_for_update()).one()
             mine = bool(run_id) and held.run_id == run_id
             if held.expires_at is not None and held.expires_at > now and not mine:
-                raise held_elsewhere("lease", key, held.run_id, held.expires_at, now)
+                raise held_elsewhere("record", key, held.run_id, held.expires_at, now)
             connection.execute(update(LEASE).where(LEASE.c.key == key).values(**row))
         return lease
 

@@ -127,6 +127,28 @@ async def test_an_account_that_changes_back_and_forth_is_followed_each_time(book
     assert len(keys) == len(set(keys)) == 5
 
 
+@pytest.mark.parametrize("stale_answers", [1, None])
+async def test_an_update_that_stripe_answers_otherwise_is_tried_once_more(
+    books: World, stale_answers: int | None
+) -> None:
+    account = books.account(Billing_Email__c="old@stale.example")
+    await run(books.deal(account))
+    (customer_id,) = books.effects("stripe", "customer", "created")
+    books.update("Account", account, Billing_Email__c="new@stale.example")
+    stale = customer_now(books, customer_id)
+    path = f"/v1/customers/{customer_id}$"
+    books.fault("stripe", method="POST", path=path, status=200, response=stale, times=stale_answers)
+    deal = books.deal(account)
+    summary = await run(deal)
+    if stale_answers:
+        assert books.assert_billed_once(deal, 250_000)["customer_email"] == "new@stale.example"
+    else:
+        assert codes(summary, deal) == ["customer_not_updated"]
+        assert books.invoices(deal) == []
+    first, second = (call.headers["idempotency-key"] for call in books.calls("stripe", "POST", path))
+    assert first != second
+
+
 async def test_contacts_of_two_deals_do_not_get_each_others_invoices(books: World) -> None:
     account = books.account(Billing_Email__c=None)
     deals = {f"buyer{number}@contacts.example": books.deal(account) for number in (1, 2)}
