@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from order_to_cash.domain.errors import ClaimedElsewhere, ClaimLost, IdempotencyMismatch, RuleRefused
-from order_to_cash.ledger.claims import ObligationState, Stray
+from order_to_cash.ledger.claims import Claim, ObligationState, Stray
 from order_to_cash.ledger.ledger import Ledger
 from tests.ledger.support import OPPORTUNITY, START, MovableClock, claim_deal
 
@@ -179,3 +179,67 @@ def test_an_id_of_15_characters_is_the_same_deal(ledger: Ledger) -> None:
     assert set(ledger.obligations.latest_many([OPPORTUNITY[:15]])) == {OPPORTUNITY[:15]}
     with pytest.raises(ClaimedElsewhere):
         claim_deal(ledger, "run-2")
+
+
+def test_a_voided_generation_makes_way_for_the_next_and_leaves_no_stray(ledger: Ledger) -> None:
+    first = claim_deal(ledger)
+    with pytest.raises(ValueError, match="only a finalized invoice"):
+        ledger.obligations.voided(first)
+    ledger.obligations.finalized(first, invoice_id="in_1", url="")
+    ledger.obligations.voided(first)
+    with pytest.raises(ClaimLost):
+        ledger.obligations.voided(first)
+    again = claim_deal(ledger, "run-2")
+    assert (again.generation, again.state, again.stripe_invoice_id) == (2, ObligationState.OPEN, "")
+    assert (again.already_finalized, again.strays) == (False, ())
+    old = ledger.obligations.get(first.key)
+    assert old is not None
+    assert (old.state, old.state_reason, old.stripe_invoice_id) == ("superseded", "voided", "in_1")
+    # A closed one too: it may be voided long afterwards.
+    ledger.obligations.finalized(again, invoice_id="in_2", url="")
+    ledger.obligations.closed(again)
+    ledger.obligations.voided(claim_deal(ledger))
+    assert claim_deal(ledger).generation == 3
+
+
+def test_what_may_be_finalized_is_what_began_to_and_was_not_refused(ledger: Ledger) -> None:
+    def deal(number: int) -> Claim:
+        return claim_deal(ledger, opportunity_id=f"00600000000{number:04}AAA")
+
+    fresh, drafted, begun, refused, renewed, stands, done = (deal(number) for number in range(7))
+    ledger.operations.begin(drafted, "draft", {})
+    for claim in (begun, refused, renewed, stands, done):
+        ledger.operations.begin(claim, "finalize", {}, point_of_no_return=True)
+    for claim in (refused, renewed):
+        ledger.operations.refuse(claim, "finalize", RuleRefused("it is still a draft"))
+    ledger.operations.renew_key(renewed, "finalize")
+    ledger.operations.succeed(stands, "finalize", {"invoice_id": "in_1"})
+    ledger.obligations.finalized(done, invoice_id="in_2", url="")
+    ledger.obligations.held(renewed, "total_mismatch")
+    keys = [claim.key for claim in (fresh, drafted, begun, refused, renewed, stands, done)]
+    assert ledger.obligations.maybe_finalized(keys) == {begun.key, renewed.key, stands.key}
+    assert ledger.obligations.maybe_finalized([fresh.key]) == set()
+    assert ledger.obligations.maybe_finalized([]) == set()
+
+
+def test_of_what_is_unfinished_the_invoices_that_may_be_out_come_first(
+    ledger: Ledger, clock: MovableClock
+) -> None:
+    claims = []
+    for number in range(7):
+        claims.append(claim_deal(ledger, opportunity_id=f"00600000000{number:04}AAA"))
+        clock.advance(seconds=1)
+    fresh, held, maybe, held_maybe, finalized, closed, _leased = claims
+    for claim in (maybe, held_maybe):
+        ledger.operations.begin(claim, "finalize", {}, point_of_no_return=True)
+    for claim in (finalized, closed):
+        ledger.obligations.finalized(claim, invoice_id=f"in_{claim.opportunity_id}", url="")
+    for claim in (held, held_maybe):
+        ledger.obligations.held(claim, "permission_missing")
+    ledger.obligations.closed(closed)
+    for claim in (fresh, held, maybe, held_maybe, finalized):
+        ledger.obligations.release(claim)
+    # What waits for a person and cannot be out is not work left over.
+    expected = [maybe.key, held_maybe.key, finalized.key, fresh.key]
+    assert [owed.key for owed in ledger.obligations.unfinished()] == expected
+    assert [owed.key for owed in ledger.obligations.unfinished(limit=2)] == expected[:2]
