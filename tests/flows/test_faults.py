@@ -20,9 +20,10 @@ STEPS = {
     "finalize": "/finalize$",
     "send": "/send$",
 }
+KEPT_UNDER_THE_KEY = {"status": 500}
 MOMENTARY: tuple[dict[str, Any], ...] = (
     {"status": 429, "headers": {"retry-after": "0.05"}},
-    {"status": 500},
+    KEPT_UNDER_THE_KEY,
     {"status": 503},
     {"drop": "before"},
     {"drop": "after"},
@@ -33,8 +34,10 @@ MOMENTARY: tuple[dict[str, Any], ...] = (
 
 async def test_every_momentary_fault_at_every_step_is_overcome_within_the_run(books: World) -> None:
     deals = [books.deal() for _ in MOMENTARY]
-    for path in STEPS.values():
+    for step, path in STEPS.items():
         for number, fault in enumerate(MOMENTARY):
+            if step == "send" and fault == KEPT_UNDER_THE_KEY:
+                continue  # waits for Stripe's events before it believes that nothing was mailed: see below
             books.fault("stripe", method="POST", path=path, nth=1 + 2 * number, **fault)
     summary = await run(*deals)
     assert summary.in_words == f"{len(deals)} billed"
@@ -58,6 +61,9 @@ async def test_where_stripe_stays_down_the_next_run_goes_on(books: World, step: 
     assert books.effects("stripe", "invoice", "sent") == []
     # The 500 was kept under the keys: without the look-up and a new key no later run could ever finish.
     books.no_faults()
+    if step == "send":
+        assert (await run(*deals)).in_words == "2 unfinished"  # it may have been mailed: events come late
+        books.pass_time(minutes=16)
     assert (await run(*deals)).in_words == "2 billed"
     for deal in deals:
         books.assert_billed_once(deal, 250_000)
