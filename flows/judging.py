@@ -26,7 +26,7 @@ from tasks.deals import (
     read_won_deals,
 )
 from tasks.edited import Touched, find_edited, read_touched
-from tasks.obligations import abandon, read_owed, settled
+from tasks.obligations import abandon, maybe_out, read_begun, settled
 from tasks.outcomes import DealOutcome, DealStatus, problem_of
 from tasks.quarantine import let_go
 from tasks.reports import show_expectations
@@ -71,11 +71,12 @@ async def judge_deals(
     Billed deals among the named ones, or touched since the last sweep, are compared with what was billed. `touch`:
     what earlier runs left unclear is settled with Stripe first; a plan leaves it as it is. `anew`: see `settled`.
     """
-    owed = await read_owed(company, opportunity_ids)
+    begun = await read_begun(company, opportunity_ids)
+    owed = await maybe_out(company, begun)
     if touch:
         owed = await settled(company, owed, run_id, anew=anew)
     reading = (
-        asyncio.ensure_future(read_won_deals(company, opportunity_ids, tuple(owed))),
+        asyncio.ensure_future(read_won_deals(company, opportunity_ids, tuple(begun))),
         asyncio.ensure_future(read_catalogue(company)),
         asyncio.ensure_future(refresh_customers(company)),
         asyncio.ensure_future(_touched(company, opportunity_ids)),
@@ -93,13 +94,16 @@ async def judge_deals(
     await _edited(company, [one for one in billed if one.opportunity_id not in owed], catalogue, judged)
     if touch:
         await _abandon(company, judged.skipped, run_id)
+        known = {*owed, *(one.opportunity_id for one in mapped)}
+        deleted = [MappedDeal(opportunity_id=key) for key in begun if key not in known]
+        await _abandon(company, [DealOutcome(one, DealStatus.SKIPPED) for one in deleted], run_id)
     fit = await _expect(company, candidates, catalogue, judged)
     await _plan(company, fit, catalogue, judged)
     return judged
 
 
 async def _abandon(company: Company, skipped: Sequence[DealOutcome], run_id: str) -> None:
-    """Deals that are not won any more after a run began them: nothing is owed, and no draft is left in Stripe."""
+    """Deals that are not won any more, or gone, after a run began them: nothing is owed, and no draft is left."""
     ids = [one.opportunity_id for one in skipped]
     latest = await asyncio.to_thread(company.ledger.obligations.latest_many, ids)
     for one in skipped:

@@ -21,6 +21,9 @@ from tasks.retrying import step
 
 # Events may be listed some time after what they tell of; after this long, one that is missing did not happen.
 EVENTS_LAG = timedelta(minutes=15)
+# Stripe keeps an idempotency key for at least 24 hours. A ledger that replaced a lost one can meet a key of the old one
+# (IdempotencyMismatch): that invoice is older than the new ledger's intent by so much, and may be another customer's.
+KEYS_KEPT = timedelta(days=2)
 
 
 @step("draft · {label}")
@@ -37,7 +40,10 @@ async def draft_invoice(
 
     async def look_up(operation: Operation) -> StripeInvoice | None:
         since = operation.intended_at - CLOCK_SKEW
-        for customer_id in {payer.customer_id, str(operation.intent.get("customer_id") or payer.customer_id)}:
+        customers = {payer.customer_id, str(operation.intent.get("customer_id") or payer.customer_id)}
+        if operation.key_expired:
+            customers, since = {""}, since - KEYS_KEPT
+        for customer_id in customers:
             for invoice in await company.stripe.list_invoices(customer_id, created_gte=since):
                 if _of_obligation(invoice, claim.key):
                     return invoice

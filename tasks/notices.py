@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from prefect.settings import get_current_settings
 
+from order_to_cash.domain.mapping import MappedDeal
 from order_to_cash.domain.messages import BilledNotice, QuarantineNotice
+from order_to_cash.domain.redaction import redact
 from tasks.outcomes import DealOutcome
 
 
@@ -16,9 +18,7 @@ def billed_notice(outcome: DealOutcome) -> BilledNotice:
     assert invoice is not None
     return BilledNotice(
         opportunity_id=outcome.opportunity_id,
-        opportunity_name=mapped.name or outcome.opportunity_id,
-        account_name=mapped.account_name,
-        owner_name=mapped.owner_name,
+        **_names(mapped),
         total=invoice.total_excluding_tax,
         tax=invoice.tax or None,
         invoice_id=invoice.invoice_id,
@@ -33,14 +33,21 @@ def held_notices(outcomes: Sequence[DealOutcome]) -> list[QuarantineNotice]:
     return [
         QuarantineNotice(
             opportunity_id=outcome.opportunity_id,
-            opportunity_name=outcome.mapped.name or outcome.opportunity_id,
-            account_name=outcome.mapped.account_name,
-            owner_name=outcome.mapped.owner_name,
+            **_names(outcome.mapped),
             problems=outcome.problems,
         )
         for outcome in outcomes
         if outcome.problems
     ]
+
+
+def _names(mapped: MappedDeal) -> dict[str, str]:
+    """What people called the records, without the addresses that some of them write into a name."""
+    return {
+        "opportunity_name": str(redact(mapped.name)) or mapped.opportunity_id,
+        "account_name": str(redact(mapped.account_name)),
+        "owner_name": str(redact(mapped.owner_name)),
+    }
 
 
 def run_url(run_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from order_to_cash.domain.errors import ClaimedElsewhere, ClaimLost, O2CError, RecordGone, RecordRejected
@@ -22,21 +22,24 @@ LEASE_SECONDS = 120
 RENEW_EVERY_SECONDS = 30
 
 
-async def read_owed(company: Company, opportunity_ids: Sequence[str]) -> dict[str, Obligation]:
-    """Opportunity id → obligation whose invoice is final, or may be, but which is not closed: what a killed run left.
-
-    Of the named deals; without names, of all that nobody holds now. `settle` finds out which are final.
-    """
+async def read_begun(company: Company, opportunity_ids: Sequence[str]) -> dict[str, Obligation]:
+    """Opportunity id → its latest obligation, of the named deals; without names, of all that a killed run left."""
     obligations = company.ledger.obligations
     if opportunity_ids:
         ids = [salesforce_id(one) for one in opportunity_ids]
         found = list((await asyncio.to_thread(obligations.latest_many, ids)).values())
     else:
         found = await asyncio.to_thread(obligations.unfinished)
-    maybe = await asyncio.to_thread(obligations.maybe_finalized, [owed.key for owed in found])
+    return {owed.opportunity_id: owed for owed in found}
+
+
+async def maybe_out(company: Company, begun: Mapping[str, Obligation]) -> dict[str, Obligation]:
+    """Those of `begun` whose invoice is final, or may be, but which are not closed. `settled` finds out which are."""
+    keys = [owed.key for owed in begun.values()]
+    maybe = await asyncio.to_thread(company.ledger.obligations.maybe_finalized, keys)
     return {
-        owed.opportunity_id: owed
-        for owed in found
+        key: owed
+        for key, owed in begun.items()
         if owed.state == ObligationState.FINALIZED or owed.key in maybe
     }
 
@@ -156,15 +159,21 @@ async def _retrieve(company: Company, invoice_id: str) -> StripeInvoice | None:
 
 @step("abandon · {label}")
 async def abandon(company: Company, owed: Obligation, run_id: str, label: str) -> None:
-    """A deal is not won any more and nothing of it is out: delete its draft, and owe it no longer."""
+    """A deal that is not to be billed now and of which nothing is known to be out: delete its draft, owe it no longer.
+
+    If Stripe has finalized it after all, that is written down; the next run finishes it.
+    """
     del label
     try:
         claim = await _claim_as_recorded(company, owed, run_id)
     except ClaimedElsewhere:
         return
-    if claim.stripe_invoice_id:
-        await company.stripe.delete_draft(claim.stripe_invoice_id)
-    await asyncio.to_thread(company.ledger.obligations.start_over, claim)
+    invoice = await _retrieve(company, claim.stripe_invoice_id)
+    if invoice is None or invoice.status == "draft":
+        await _give_up(company, claim)
+    else:
+        await record_finalized(company, claim, invoice)
+        await asyncio.to_thread(company.ledger.obligations.release, claim)
 
 
 async def close(company: Company, claims: Claims, outcomes: Sequence[DealOutcome]) -> None:
@@ -191,6 +200,10 @@ async def let_rest(company: Company, claim: Claim, error: BaseException) -> None
 async def start_over(company: Company, claim: Claim, label: str) -> None:
     """Give up a generation whose draft is of no use any more, and delete it; the next claim begins a new one."""
     del label
+    await _give_up(company, claim)
+
+
+async def _give_up(company: Company, claim: Claim) -> None:
     if claim.stripe_invoice_id:
         await company.stripe.delete_draft(claim.stripe_invoice_id)
     # What was finalized cannot be deleted: an unknown finalizing did not happen.

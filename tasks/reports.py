@@ -6,6 +6,7 @@ from prefect.artifacts import acreate_markdown_artifact
 
 from expectations.runner import ExpectationReport, report_markdown
 from order_to_cash.domain.messages import format_money
+from order_to_cash.domain.redaction import redact
 from order_to_cash.domain.tables import PlannedDeal, billed_table, plan_table, quarantine_table
 from tasks.company import Company
 from tasks.notices import billed_notice, held_notices
@@ -55,7 +56,7 @@ def cells(outcome: DealOutcome) -> tuple[str, ...]:
     url = outcome.invoice.hosted_invoice_url if outcome.invoice is not None else ""
     return (
         outcome.opportunity_id,
-        outcome.mapped.account_name[:40],
+        str(redact(outcome.mapped.account_name))[:40],
         outcome.status.value,
         amount,
         " · ".join(part for part in (url, reasons) if part),

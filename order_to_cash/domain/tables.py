@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from order_to_cash.domain.matching import MatchDecision
 from order_to_cash.domain.messages import BilledNotice, QuarantineNotice, format_money, one_line, record_url
 from order_to_cash.domain.records import BillingPlan, CustomerMatch, Record, WonDeal
-from order_to_cash.domain.redaction import mask_email
+from order_to_cash.domain.redaction import mask_email, redact
 
 # Markdown and HTML that would change how a cell reads; | would end it.
 _SPECIAL = {ord(char): f"\\{char}" for char in "\\`*_[]|~#"} | {
@@ -87,8 +87,8 @@ def _plan_row(one: PlannedDeal) -> tuple[str, ...]:
     if plan.days_until_due is not None:
         terms += f", {plan.days_until_due} days"
     return (
-        cell(one.deal.name or one.deal.opportunity_id),
-        cell(account.name),
+        cell(redact(one.deal.name) or one.deal.opportunity_id),
+        cell(redact(account.name)),
         cell(mask_email(account.email)),
         cell(_match(one.match)),
         str(len(plan.lines)),

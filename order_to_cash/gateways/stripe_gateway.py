@@ -134,14 +134,14 @@ class StripeGateway:
     # Invoices
 
     async def list_invoices(
-        self, customer_id: str, created_gte: datetime | None = None
+        self, customer_id: str = "", created_gte: datetime | None = None
     ) -> list[StripeInvoice]:
-        """A customer's invoices, newest first. List is consistent where Search lags up to an hour.
+        """Invoices, of one customer or all, newest first. List is consistent where Search lags up to an hour.
 
         `line_count` counts the lines that an answer shows, at most 10; only `retrieve_invoice` and
         `add_lines` count further, with a call for every 100.
         """
-        params = {"customer": customer_id, **_since(created_gte)}
+        params = {**({"customer": customer_id} if customer_id else {}), **_since(created_gte)}
         return [invoice_from(raw) async for raw in self._pages(self._v1.invoices.list_async, params)]
 
     async def retrieve_invoice(self, invoice_id: str) -> StripeInvoice:

@@ -81,11 +81,14 @@ async def _runs(world: World) -> str:
         "BillingStreet": f"{PERSONAL['street']}\n{CARD}",
         "ShippingStreet": PERSONAL["street"],
     }
-    accounts = [world.account(**fields | {"Name": f"Company K{number}"}) for number in range(4)]
-    malformed = world.account(Billing_Email__c=None)
+    accounts = [world.account(**fields | {"Name": f"Company K{number}"}) for number in range(3)]
+    named_so = "Company of " + PERSONAL["contact's e-mail"]
+    accounts.append(world.account(**fields | {"Name": named_so}))
+    malformed = world.account(Billing_Email__c=None, Name=named_so)
     bad = ",".join((PERSONAL["billing e-mail"], PERSONAL["contact's e-mail"]))
     world.seeder.salesforce([{"type": "Account", "id": malformed, "Billing_Email__c": bad, "raw": True}])
     deals = [world.deal(account, Description=CARD) for account in accounts]
+    world.update("Opportunity", deals[3], Name=f"Renewal, {PERSONAL['billing e-mail']}")
     said = f"No such thing: {PERSONAL['billing e-mail']}, card {CARD}."
     refusal = {"error": {"type": "invalid_request_error", "message": said, "param": "email"}}
     await run(deals[0], world.deal(malformed), mode=Mode.PLAN)
