@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 
 import typer
@@ -34,5 +35,6 @@ async def _bill(opportunity_ids: list[str], mode: str, approved_by: str) -> bool
         show_table(COLUMNS, [cells(outcome) for outcome in summary.outcomes])
     typer.echo(f"\n{summary.in_words}")
     if mode == Mode.PLAN and summary.outcomes:
-        typer.echo("Nothing was touched. Bill it with: o2c bill --mode apply")
+        command = shlex.join(["o2c", "bill", *opportunity_ids, "--mode", "apply"])
+        typer.echo(f"Nothing was touched. Bill it with: {command}")
     return not summary.incomplete
