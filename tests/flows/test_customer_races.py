@@ -210,6 +210,7 @@ async def test_a_corrected_address_reaches_stripe_and_costs_nothing_when_it_stan
 
 async def test_what_a_person_maps_in_stripe_is_honoured_by_the_next_run(books: World) -> None:
     strange = make_customer(books, "Written by hand", "somebody@else.example")
+    books.pass_time(hours=1)
     await run(books.deal())
     account = books.account()
     books.pass_time(hours=1)
@@ -224,6 +225,7 @@ async def test_what_a_person_maps_in_stripe_is_honoured_by_the_next_run(books: W
 async def test_twins_that_a_person_has_told_apart_are_no_longer_ambiguous(books: World) -> None:
     account = books.account(Name="Twin Rivers", Billing_Email__c="office@twinrivers.example")
     twins = [make_customer(books, "Twin Rivers") for _ in range(2)]
+    books.pass_time(hours=1)
     deal = books.deal(account)
     assert codes(await run(deal), deal) == ["customer_ambiguous"]
     books.pass_time(hours=1)
