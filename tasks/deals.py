@@ -43,8 +43,12 @@ class Rejection:
 
     @property
     def content_digest(self) -> str:
-        """Changes when what was judged changes: the owner is told again then, and not before."""
-        content = self.mapped.model_dump(exclude={"system_modstamp": True, "deal": {"system_modstamp": True}})
+        """Changes when what was judged changes: the owner is told again then, and not before.
+
+        The invoice's id is left out: it is this recipe that writes it, also where the Account's row is refused.
+        """
+        written = {"system_modstamp": True, "stripe_invoice_id": True}
+        content = self.mapped.model_dump(exclude={"system_modstamp": True, "deal": written})
         return digest([content, [problem.code for problem in self.problems]])
 
 

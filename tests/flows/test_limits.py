@@ -75,3 +75,28 @@ async def test_a_deployed_run_asks_in_the_ui_and_bills_nothing_before_it_is_answ
     assert "May this run bill?" in asked[0]
     for deal in deals:
         books.assert_billed_once(deal, 250_000)
+
+
+async def test_an_approval_is_bound_to_the_deals_that_were_shown(
+    books: World, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await policy(max_deals_per_run=1)
+    deals = [books.deal() for _ in range(2)]
+    keys: list[str] = []
+
+    async def asked(*, key: str, **_: Any) -> Any:
+        keys.append(key)
+        raise RunHeld("Nobody answers in this test.")
+
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "7b0f6c1e-0000-4000-8000-000000000000")
+    monkeypatch.setattr(approval, "asuspend_flow_run", asked)
+    for named in (deals, reversed(deals), [*deals, books.deal()]):
+        assert isinstance(await error_of_run(*named), RunHeld)
+    first, same, more = keys
+    assert first.startswith("approval-")
+    assert first == same != more
+    # The same deals at another price are not what was approved.
+    row = {"PricebookEntryId": books.entries["day"], "Quantity": 1, "UnitPrice": 1200}
+    books.seeder.salesforce([{"type": "OpportunityLineItem", "OpportunityId": deals[0], **row}])
+    await error_of_run(*deals)
+    assert keys[-1] not in {first, more}
