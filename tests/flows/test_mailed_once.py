@@ -44,6 +44,21 @@ async def test_a_setting_that_mails_everything_twice_is_told_once_a_day(books: W
     assert len(mailed_twice(books)) == 2
 
 
+async def test_mails_that_stripe_lists_late_are_noticed_the_day_after(books: World) -> None:
+    books.settings("stripe", email_finalized_invoices=True)
+    books.fault("stripe", method="GET", path="/v1/events", status=200, response=NO_EVENTS)
+    deal = books.deal()
+    await run(deal)
+    books.no_faults()
+    books.settings("stripe", email_finalized_invoices=False)
+    assert mailed_twice(books) == []
+    for _ in range(2):
+        books.pass_time(hours=25)
+        await run(books.deal())
+    (told,) = mailed_twice(books)
+    assert books.invoices(deal)[0]["id"] in told
+
+
 async def test_without_that_setting_nobody_is_alarmed(books: World) -> None:
     for _ in range(2):
         await run(books.deal())
