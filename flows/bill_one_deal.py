@@ -44,10 +44,11 @@ from tasks.outcomes import DealOutcome, DealStatus, ended_by
 
 @dataclass(frozen=True)
 class Final:
-    """A finalized invoice, and whether it was this run that finalized it."""
+    """A finalized invoice, whether it was this run that finalized it, and whether the Account names a dead customer."""
 
     invoice: StripeInvoice
     finalized_now: bool
+    named_gone: bool
 
 
 async def bill_deal(
@@ -104,7 +105,7 @@ async def _invoiced(
     assert plan is not None
     resumed = bool(claim.stripe_invoice_id)
     try:
-        invoice = await _invoice(company, outcome, claim, bill_to)
+        final = await _invoice(company, outcome, claim, bill_to)
     except (RecordGone, TotalMismatch) as error:
         # Somebody deleted the draft or the customer in Stripe, or changed the draft that an earlier run left, or the
         # Account has another customer now: once more from the beginning.
@@ -112,8 +113,9 @@ async def _invoiced(
             raise
         await start_over(company, claim, label)
         claim = claims.hold(await claim_deal(company, plan, claim.run_id, label))
-        invoice = await _invoice(company, outcome, claim, bill_to)
-    return await _sent(company, outcome, claim, invoice.invoice, finalized_now=invoice.finalized_now)
+        final = await _invoice(company, outcome, claim, bill_to)
+    outcome = replace(outcome, account_customer_gone=final.named_gone)
+    return await _sent(company, outcome, claim, final.invoice, finalized_now=final.finalized_now)
 
 
 async def _invoice(company: Company, outcome: DealOutcome, claim: Claim, bill_to: BillTo) -> Final:
@@ -125,10 +127,12 @@ async def _invoice(company: Company, outcome: DealOutcome, claim: Claim, bill_to
         await delete_stray(company, claim, stray, payer.customer_id, label)
     draft = await draft_invoice(company, claim, plan, payer, label)
     if draft.status != "draft":
-        return Final(await adopt_invoice(company, claim, draft, label), finalized_now=False)
+        adopted = await adopt_invoice(company, claim, draft, label)
+        return Final(adopted, finalized_now=False, named_gone=payer.named_gone)
     draft = await add_lines(company, claim, plan, draft, label)
     await check_total(plan, draft, payer.customer_id, label)
-    return Final(await finalize_invoice(company, claim, draft, label), finalized_now=True)
+    finalized = await finalize_invoice(company, claim, draft, label)
+    return Final(finalized, finalized_now=True, named_gone=payer.named_gone)
 
 
 async def _sent(

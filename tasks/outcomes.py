@@ -38,6 +38,7 @@ class DealOutcome:
     plan: BillingPlan | None = None
     claim: Claim | None = None
     invoice: StripeInvoice | None = None
+    account_customer_gone: bool = False  # the customer whose id the Account has is deleted in Stripe
     written_back: bool = False
     announced: bool = False
     needs_a_person: bool = False  # billed, but what is left cannot be done before somebody acts

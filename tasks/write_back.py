@@ -117,6 +117,7 @@ def _deal(company: Company, outcome: DealOutcome) -> BilledDeal:
         invoice=outcome.invoice,
         billed_at=outcome.invoice.finalized_at or company.clock.now(),
         account_customer_id=account.stripe_customer_id if account else "",
+        account_customer_gone=outcome.account_customer_gone,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from tasks.outcomes import DealStatus
@@ -87,3 +88,20 @@ async def test_customers_that_fit_equally_well_are_left_to_a_person(books: World
     assert outcome_of(again, doubtful).status is DealStatus.BILLED
     assert books.assert_billed_once(doubtful, 250_000)["customer"] == twins[1]
     assert held() == {}
+
+
+def delete_customer(world: World, customer_id: str) -> None:
+    url = f"{world.urls['stripe']}/v1/customers/{customer_id}"
+    answer = httpx.delete(url, headers={"Authorization": "Bearer sk_test_emulator"}, trust_env=False)
+    assert answer.is_success
+
+
+async def test_an_account_that_names_a_deleted_customer_gets_the_id_of_its_new_one(books: World) -> None:
+    gone = books.seeder.stripe("customers", name="Gone", email="old@gone.example")["id"]
+    account = books.account(Name="Gone", Stripe_Customer_Id__c=gone)
+    deal = books.deal(account)
+    delete_customer(books, gone)
+    assert (await run()).in_words == "1 billed"
+    invoice = books.assert_billed_once(deal, 250_000)
+    assert invoice["customer"] != gone
+    assert books.record("Account", account)["Stripe_Customer_Id__c"] == invoice["customer"]
