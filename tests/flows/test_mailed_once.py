@@ -44,6 +44,17 @@ async def test_a_setting_that_mails_everything_twice_is_told_once_a_day(books: W
     assert len(mailed_twice(books)) == 2
 
 
+async def test_invoices_that_nobody_mails_are_told_the_day_after(books: World, policy: Policy) -> None:
+    await policy(stripe_emails_invoices="true")
+    deal = books.deal()
+    await run(deal)
+    assert not [text for text in books.slack_texts() if "not e-mailed" in text]
+    books.pass_time(hours=25)
+    await run(books.deal())
+    (told,) = [text for text in books.slack_texts() if "not e-mailed" in text]
+    assert books.invoices(deal)[0]["id"] in told
+
+
 async def test_mails_that_stripe_lists_late_are_noticed_the_day_after(books: World) -> None:
     books.settings("stripe", email_finalized_invoices=True)
     books.fault("stripe", method="GET", path="/v1/events", status=200, response=NO_EVENTS)
