@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from prefect import runtime
 from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
 
-from flows.judging import Judged
+from flows.judging import Judged, Ready
 from order_to_cash.domain.decisions import RunLimit, check_run_limits, deals_over_approval_limit
 from order_to_cash.domain.errors import Retryable, RunHeld
 from order_to_cash.domain.identity import digest
 from order_to_cash.domain.problems import Reason, problem
+from order_to_cash.domain.records import Problem
 from tasks.announcements import announce_held
 from tasks.company import Company
 from tasks.deals import Rejection
@@ -59,19 +62,34 @@ async def approve(company: Company, judged: Judged, named: bool, approved_by: st
     _authorised(company, answer.approved_by)
 
 
+def mark_for_approval(company: Company, judged: Judged) -> None:
+    """Say of each planned deal above the approval limit that it needs a person, and of all in a run too large."""
+    plans = [ready.plan for ready in judged.ready]
+    large = {plan.opportunity_id for plan in deals_over_approval_limit(plans, company.rules)}
+    limit = check_run_limits([plan for plan in plans if plan.opportunity_id not in large], company.rules)
+    judged.ready = [
+        replace(ready, outcome=ready.outcome.now(ready.outcome.status, _needs_approval(ready, limit)))
+        if limit or ready.outcome.opportunity_id in large
+        else ready
+        for ready in judged.ready
+    ]
+
+
 def _set_aside_large(company: Company, judged: Judged) -> None:
     """Move deals above the approval limit from `ready` to `rejected`."""
-    large = {
-        plan.opportunity_id
-        for plan in deals_over_approval_limit([ready.plan for ready in judged.ready], company.rules)
-    }
-    for ready in judged.ready:
-        if ready.outcome.opportunity_id in large:
-            message = f"The deal of {ready.plan.total} is above what is billed without a person's approval."
-            judged.rejected.append(
-                Rejection(ready.outcome.mapped, (problem(Reason.NEEDS_APPROVAL, message),))
-            )
+    plans = [ready.plan for ready in judged.ready]
+    large = {plan.opportunity_id for plan in deals_over_approval_limit(plans, company.rules)}
+    judged.rejected += [
+        Rejection(ready.outcome.mapped, (_needs_approval(ready, None),))
+        for ready in judged.ready
+        if ready.outcome.opportunity_id in large
+    ]
     judged.ready = [ready for ready in judged.ready if ready.outcome.opportunity_id not in large]
+
+
+def _needs_approval(ready: Ready, limit: RunLimit | None) -> Problem:
+    message = f"The deal of {ready.plan.total} is above what is billed without a person's approval."
+    return problem(Reason.NEEDS_APPROVAL, " ".join(limit.reasons) if limit else message)
 
 
 def _authorised(company: Company, approved_by: str) -> None:

@@ -24,7 +24,7 @@ from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.states import Completed, Failed
 
-from flows.approval import approve
+from flows.approval import approve, mark_for_approval
 from flows.bill_one_deal import bill_deal, finish_deal
 from flows.judging import Judged, judge_deals
 from order_to_cash.domain.errors import O2CError, RunHeld
@@ -118,6 +118,7 @@ async def _run(
 
 async def _preview(company: Company, judged: Judged) -> RunSummary:
     """The plan as an artifact. Nothing is created, nothing is written to Salesforce, nobody is told."""
+    mark_for_approval(company, judged)
     looked = await asyncio.gather(
         *(
             preview_customer(company, ready.outcome, ready.bill_to, label_of(ready.outcome.mapped))

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from order_to_cash.domain.errors import RecordRejected
+from order_to_cash.domain.identity import salesforce_id
 from order_to_cash.domain.judgement import Catalogue
 from order_to_cash.domain.mapping import MappedDeal
+from order_to_cash.domain.problems import Reason, problem
 from order_to_cash.domain.records import BillingPlan, BillTo, WonDeal
 from order_to_cash.ledger.claims import ObligationState
 from order_to_cash.ledger.tables import Obligation
@@ -97,9 +99,19 @@ async def judge_deals(
         known = {*owed, *(one.opportunity_id for one in mapped)}
         deleted = [MappedDeal(opportunity_id=key) for key in begun if key not in known]
         await _abandon(company, [DealOutcome(one, DealStatus.SKIPPED) for one in deleted], run_id)
+    judged.skipped += _not_found(opportunity_ids, {*begun, *(one.opportunity_id for one in mapped)})
     fit = await _expect(company, candidates, catalogue, judged)
     await _plan(company, fit, catalogue, judged)
     return judged
+
+
+def _not_found(opportunity_ids: Sequence[str], known: set[str]) -> list[DealOutcome]:
+    missing = problem(Reason.NOT_FOUND, "Salesforce shows no opportunity with this id.")
+    return [
+        DealOutcome(MappedDeal(opportunity_id=key), DealStatus.SKIPPED, (missing,))
+        for key in dict.fromkeys(map(salesforce_id, opportunity_ids))
+        if key not in known
+    ]
 
 
 async def _abandon(company: Company, skipped: Sequence[DealOutcome], run_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 from collections.abc import Sequence
 
@@ -10,20 +11,25 @@ import typer
 
 from order_to_cash.cli.init import require_prefect, use_prefect
 from order_to_cash.cli.output import show_table
-from order_to_cash.domain.errors import O2CError, Unavailable
+from order_to_cash.domain.errors import O2CError, RecordRejected, Unavailable
+from order_to_cash.domain.identity import salesforce_id
+from order_to_cash.domain.problems import Reason
 from order_to_cash.settings import Settings
 
 
 def run(settings: Settings, opportunity_ids: Sequence[str], *, mode: str, approved_by: str) -> None:
     """Bill, or show the plan. Raises the run's own error; ends with status 1 when something is unfinished."""
+    ids = [_checked(one) for one in opportunity_ids]
     require_prefect(settings)
     use_prefect(settings)
-    if not asyncio.run(_bill(list(opportunity_ids), mode, approved_by)):
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    if not asyncio.run(_bill(ids, mode, approved_by)):
         raise typer.Exit(1)
 
 
 async def _bill(opportunity_ids: list[str], mode: str, approved_by: str) -> bool:
     from flows.bill_won_deals import Mode, bill_won_deals, summary_of
+    from tasks.outcomes import DealStatus
     from tasks.reports import COLUMNS, cells
 
     state = await bill_won_deals(opportunity_ids, mode=Mode(mode), approved_by=approved_by, return_state=True)
@@ -34,7 +40,18 @@ async def _bill(opportunity_ids: list[str], mode: str, approved_by: str) -> bool
     if summary.outcomes:
         show_table(COLUMNS, [cells(outcome) for outcome in summary.outcomes])
     typer.echo(f"\n{summary.in_words}")
-    if mode == Mode.PLAN and summary.outcomes:
-        command = shlex.join(["o2c", "bill", *opportunity_ids, "--mode", "apply"])
+    planned = summary.having(DealStatus.PLANNED)
+    if mode == Mode.PLAN and planned:
+        asks = any(one.code == Reason.NEEDS_APPROVAL for outcome in planned for one in outcome.problems)
+        approval = ["--approved-by", "NAME"] if asks else []
+        command = shlex.join(["o2c", "bill", *opportunity_ids, "--mode", "apply", *approval])
         typer.echo(f"Nothing was touched. Bill it with: {command}")
     return not summary.incomplete
+
+
+def _checked(opportunity_id: str) -> str:
+    """The id with 18 characters. A malformed one is a wrong argument."""
+    try:
+        return salesforce_id(opportunity_id)
+    except RecordRejected as error:
+        raise typer.BadParameter(f"{opportunity_id}: {error.message}") from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from order_to_cash.cli.init import use_prefect
+from order_to_cash.cli.init import require_prefect, use_prefect
 from order_to_cash.domain.errors import O2CError, RunHeld
 from order_to_cash.settings import Settings
 
@@ -26,8 +26,10 @@ def run(settings: Settings, *, once: bool) -> None:
 
     Raises ConfigurationError when blocks are missing or belong to another environment.
     """
+    require_prefect(settings)
     use_prefect(settings)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     asyncio.run(_drain(settings, once=once))
 
 

@@ -12,6 +12,7 @@ from order_to_cash.domain.records import Problem
 class Reason(StrEnum):
     """The `code` of a Problem. Stable: people filter and automate by it."""
 
+    NOT_FOUND = "not_found"
     STAGE_NOT_WON = "stage_not_won"
     EXCLUDED_TYPE = "excluded_type"
     CLOSED_BEFORE_GO_LIVE = "closed_before_go_live"
@@ -52,6 +53,9 @@ class _Advice(NamedTuple):
 
 
 _ADVICE: dict[Reason, _Advice] = {
+    Reason.NOT_FOUND: _Advice(
+        "Id", "Copy the id from the opportunity's address; see that the integration user may read the record."
+    ),
     Reason.STAGE_NOT_WON: _Advice("StageName", "Nothing to do, or set the stage that the policy bills."),
     Reason.EXCLUDED_TYPE: _Advice("Type", "Nothing to do, or change the deal's type."),
     Reason.CLOSED_BEFORE_GO_LIVE: _Advice(
