@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -117,13 +116,3 @@ def problem_of(error: BaseException) -> Problem:
         message=f"An unexpected {type(error).__name__} ended the work on this deal.",
         remedy="See the run's log; report it. The next run goes on from where this one stood.",
     )
-
-
-def amounts_by_currency(outcomes: Iterable[DealOutcome]) -> list[Money]:
-    """The sum of the outcomes' amounts in each currency, largest count first."""
-    totals: dict[str, Money] = {}
-    for outcome in outcomes:
-        if outcome.amount is not None:
-            known = totals.get(outcome.amount.currency, Money.zero(outcome.amount.currency))
-            totals[outcome.amount.currency] = known + outcome.amount
-    return list(totals.values())
