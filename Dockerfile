@@ -1,4 +1,4 @@
-# One image for server, drain and worker; compose.yaml starts them. Dependencies come from the hashed lock.
+# One image for server, receiver, drain and worker; compose.yaml starts them. Dependencies come from the hashed lock.
 FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \

@@ -6,11 +6,12 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python; d
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TEST_WORKERS ?= 2
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev demo test test-crash test-live check format bench lock clean
+.PHONY: help install dev demo test test-crash test-chaos test-live check format bench lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -22,11 +23,14 @@ dev: $(VENV)/.dev ## The same with everything that tests and checks need
 demo: $(VENV)/.installed ## Bill a small company's won deals against the emulators
 	@$(BIN)/o2c demo $(DEMO_OPTIONS)
 
-test: $(VENV)/.dev ## Run all tests
-	@$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+test: $(VENV)/.dev ## Run all tests, files at once by TEST_WORKERS
+	@$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 
 test-crash: $(VENV)/.dev ## Kill at every recorded point, on both databases
-	@O2C_CRASH_POINTS=all $(BIN)/python -m pytest tests/crash $(PYTEST_OPTIONS)
+	@O2C_CRASH_POINTS=all $(BIN)/python -m pytest -m crash $(PYTEST_OPTIONS)
+
+test-chaos: $(VENV)/.dev ## Kill PostgreSQL, Prefect server, receiver and drain twenty times under load
+	@O2C_CHAOS_ROUNDS=$${O2C_CHAOS_ROUNDS:-20} $(BIN)/python -m pytest tests/chaos/test_rounds.py $(PYTEST_OPTIONS)
 
 test-live: $(VENV)/.dev ## The small recipe against the Stripe sandbox and Salesforce scratch org of the environment or .env
 	@O2C_TEST_LIVE=1 $(BIN)/python -m pytest tests/live $(PYTEST_OPTIONS)

@@ -1,4 +1,8 @@
-"""`python -m bench [NAME …]`: measure and print. Names: help, deal, batch, poll, hand; none: all, in five minutes."""
+"""`python -m bench [NAME …]`: measure and print. Names: help, acknowledge, events, budget, ladders, deal, batch,
+poll, hand; none: all but ladders.
+
+All take about thirteen minutes; ladders take ten by themselves, and with `--full` (5,000 due together) half an hour.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,39 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.acknowledge import acknowledge
+from bench.budget import budget
 from bench.by_hand import by_hand
 from bench.deals import batch, one_deal
+from bench.events import events
 from bench.house import Emulators, House, emulators
+from bench.ladders import ladders
 from bench.startup import help_time, memory
 from bench.table import Row, machine, markdown
 
-NAMES = ("help", "deal", "batch", "poll", "hand")
+NAMES = ("help", "acknowledge", "events", "budget", "ladders", "deal", "batch", "poll", "hand")
+LONG, FULL = {"ladders"}, "--full"
 USUAL_POLL, QUICK_POLL = 10, 2
 
 
 def main(asked: Sequence[str]) -> None:
     """Print the asked figures; what each part costs in time goes to stderr."""
+    full, asked = FULL in asked, [name for name in asked if name != FULL]
     wrong = [name for name in asked if name not in NAMES]
     if wrong:
         sys.exit(f"Unknown: {', '.join(wrong)}. Known: {', '.join(NAMES)}.")
-    names = list(asked) or list(NAMES)
+    names = asked or [name for name in NAMES if name not in LONG]
     print(f"{machine()}\n", flush=True)
     rows: list[Row] = help_time() if "help" in names else []
-    if set(names) - {"help"}:
+    if "acknowledge" in names:
+        rows += _timed("acknowledged", acknowledge)
+    if "events" in names:
+        rows += _timed("events", events)
+    if "budget" in names:
+        rows += _timed("daily budget", budget)
+    if "ladders" in names:
+        rows += _timed("ladders", lambda: ladders(full=full))
+    if set(names) & {"deal", "batch", "poll", "hand"}:
         rows += _measured(names)
     print(markdown(rows))
 

@@ -54,7 +54,7 @@ def _script(world: Emulators) -> None:
         _bill(login, client.v1, deal)
 
 
-class _Plain(requests.adapters.HTTPAdapter):
+class Plain(requests.adapters.HTTPAdapter):
     """simple-salesforce writes https whatever it is told; the emulator speaks http."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
@@ -74,7 +74,7 @@ def _login(world: Emulators) -> Any:
     ).json()
     session = requests.Session()
     session.trust_env = False
-    session.mount("https://", _Plain())
+    session.mount("https://", Plain())
     return Salesforce(
         instance_url=world.urls["salesforce"], session_id=answer["access_token"], session=session
     )

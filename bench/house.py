@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ import psutil
 
 from bench.journal import Journal
 from emulators.run import EmulatorProcess
-from emulators.seeding import Seeder, line, product
+from emulators.seeding import DEFAULT_KEY, Seeder, line, product
 from order_to_cash.cli.package import SourcePackage
 from order_to_cash.cli.processes import free_port
 
@@ -26,7 +27,7 @@ LATENCY_SECONDS: Mapping[str, float] = {"stripe": 0.1, "salesforce": 0.3, "slack
 SANDBOX_REQUESTS_A_SECOND = 25  # https://docs.stripe.com/rate-limits
 LINES = 5
 _PRICES = {f"p{number}": 10_000 * (number + 1) for number in range(LINES)}
-_START_SECONDS = 120.0
+_START_SECONDS = 240.0
 
 
 class Emulators:
@@ -69,6 +70,15 @@ class Emulators:
         self.seeder.update("Opportunity", [{"id": deal, "StageName": "Closed Won"} for deal in deals])
         return datetime.now(UTC)
 
+    def stop_events(self) -> None:
+        """Let Stripe know of no webhook endpoint any more."""
+        auth = (DEFAULT_KEY, "")
+        with httpx.Client(
+            base_url=f"{self.urls['stripe']}/v1", auth=auth, timeout=60, trust_env=False
+        ) as client:
+            for endpoint in client.get("/webhook_endpoints").json()["data"]:
+                client.delete(f"/webhook_endpoints/{endpoint['id']}").raise_for_status()
+
     def close(self) -> None:
         self.seeder.close()
 
@@ -108,23 +118,24 @@ def emulators() -> Iterator[Emulators]:
             made.close()
 
 
-class House:
-    """`o2c up` against the emulators: supervisor, Prefect server, drain and worker."""
+class Processes:
+    """`o2c up` against services at `urls`: supervisor, Prefect server, receiver, drain and worker."""
 
-    def __init__(self, world: Emulators, home: Path, poll_seconds: int) -> None:
-        self.world = world
+    def __init__(self, urls: Mapping[str, str], home: Path, **settings: str) -> None:
         self.api = f"http://127.0.0.1:{free_port()}/api"
+        self.home = home / "o2c"
         self._log = home / "up.log"
         env = {name: value for name, value in os.environ.items() if not name.startswith(("O2C_", "PREFECT_"))}
         env |= {
-            "O2C_HOME": str(home / "o2c"),
-            "O2C_STRIPE_API_BASE": world.urls["stripe"],
-            "O2C_SALESFORCE_BASE_URL": world.urls["salesforce"],
-            "O2C_SLACK_BASE_URL": world.urls["slack"],
+            "O2C_HOME": str(self.home),
+            "O2C_STRIPE_API_BASE": urls["stripe"],
+            "O2C_SALESFORCE_BASE_URL": urls["salesforce"],
+            "O2C_SLACK_BASE_URL": urls["slack"],
+            "O2C_SMTP_PORT": urls["smtp"].rpartition(":")[2],
             "O2C_PREFECT_API_URL": self.api,
             "O2C_SECRETS_DIR": str(home / "no-secrets"),
-            "O2C_BILL_DEALS_CLOSED_ON_OR_AFTER": (datetime.now(UTC) - timedelta(days=30)).date().isoformat(),
-            "O2C_POLL_SECONDS": str(poll_seconds),
+            "O2C_RECEIVE_PORT": "0",
+            **settings,
         }
         home.mkdir(parents=True, exist_ok=True)
         with self._log.open("w") as log:
@@ -138,11 +149,10 @@ class House:
                 start_new_session=True,
             )
 
-    def wait_until_warm(self) -> None:
-        """Until the drain has looked once: what comes then meets a warm process. Raises RuntimeError."""
-        since = self.world.salesforce.next()
+    def wait_until(self, ready: Callable[[str], bool]) -> None:
+        """Until `ready`, given what `o2c up` has said. Raises RuntimeError."""
         deadline = time.monotonic() + _START_SECONDS
-        while not self.world.salesforce.looks(since):
+        while not ready(self._log.read_text()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"o2c up did not start:\n{self._log.read_text()[-2000:]}")
             time.sleep(0.2)
@@ -153,6 +163,10 @@ class House:
         for role, process in self._processes():
             sizes[role] = sizes.get(role, 0) + _peak(process)
         return sizes
+
+    def counts(self) -> dict[str, int]:
+        """Processes by role."""
+        return dict(Counter(role for role, _ in self._processes()))
 
     def cpu_seconds(self) -> dict[str, float]:
         """Processor time used so far, by role."""
@@ -166,6 +180,34 @@ class House:
         up = psutil.Process(self._process.pid)
         return [("supervisor", up), *((_role(one.cmdline()), one) for one in up.children(recursive=True))]
 
+    def stop(self) -> None:
+        """End it as Ctrl-C would, and wait."""
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class House(Processes):
+    """`o2c up` against the emulators."""
+
+    def __init__(self, world: Emulators, home: Path, poll_seconds: int) -> None:
+        self.world = world
+        since = datetime.now(UTC) - timedelta(days=30)
+        super().__init__(
+            world.urls,
+            home,
+            O2C_BILL_DEALS_CLOSED_ON_OR_AFTER=since.date().isoformat(),
+            O2C_POLL_SECONDS=str(poll_seconds),
+        )
+
+    def wait_until_warm(self) -> None:
+        """Until the drain has looked once: what comes then meets a warm process. Raises RuntimeError."""
+        since = self.world.salesforce.next()
+        self.wait_until(lambda _: bool(self.world.salesforce.looks(since)))
+
     def flow_started(self) -> datetime:
         """When the newest flow run began, by the Prefect server."""
         return datetime.fromisoformat(self._newest_run()["start_time"])
@@ -178,20 +220,16 @@ class House:
         return count
 
     def _newest_run(self) -> dict[str, Any]:
-        """The flow run that started last; those of the schedule have not started yet."""
-        started = {"flow_runs": {"start_time": {"is_null_": False}}, "sort": "START_TIME_DESC", "limit": 1}
+        """The billing run that started last; those of the schedule have not started yet."""
+        started = {
+            "flows": {"name": {"any_": ["bill-won-deals"]}},
+            "flow_runs": {"start_time": {"is_null_": False}},
+            "sort": "START_TIME_DESC",
+            "limit": 1,
+        }
         answer = httpx.post(f"{self.api}/flow_runs/filter", json=started, timeout=30, trust_env=False)
         run: dict[str, Any] = answer.json()[0]
         return run
-
-    def stop(self) -> None:
-        """End it as Ctrl-C would, and wait."""
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(60)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
 
 
 def _peak(process: psutil.Process) -> int:
@@ -207,7 +245,15 @@ def _peak(process: psutil.Process) -> int:
 
 def _role(argv: Sequence[str]) -> str:
     words = " ".join(argv)
-    marks = {"cli drain": "drain", " worker ": "worker", "prefect server": "server", "uvicorn": "server"}
+    marks = {
+        "cli drain": "drain",
+        "cli receive": "receiver",
+        "prefect.engine": "run",
+        "flow-run execute": "run",
+        " worker ": "worker",
+        "cli.prefect_server": "server",
+        "uvicorn": "server",
+    }
     return next((role for mark, role in marks.items() if mark in words), "guardian")
 
 

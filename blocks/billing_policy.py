@@ -50,6 +50,9 @@ class BillingPolicy(Block):
         title="Stripe e-mails invoices by itself",
         description="As its setting “Email finalized invoices to customers” says. Then o2c does not send them as well.",
     )
+    chatter_posts: bool = Field(
+        default=False, title="Chatter", description="Post on each billed deal, where the org uses Chatter."
+    )
     default_currency: str = Field(default="USD", title="Currency", description="Of an org with one currency.")
     multi_currency: bool = Field(default=False, title="The org has multiple currencies")
     line_source: Annotated[LineSource, _choice(LineSource)] = Field(

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.blocks.core import Block
 
+from blocks.alert_thresholds import AlertThresholds
 from blocks.billing_policy import BillingPolicy
+from blocks.dunning_policy import DunningPolicyBlock
 from blocks.salesforce_org import SalesforceOrg
 from blocks.slack_channel import SlackChannel
+from blocks.smtp_server import SmtpServer
 from blocks.stripe_account import StripeAccount
 
 if TYPE_CHECKING:
@@ -20,7 +23,18 @@ if TYPE_CHECKING:
 BLOCK_NAME = "o2c"
 """The name under which `o2c init` saves one block of each type."""
 
-BLOCK_TYPES: tuple[type[Block], ...] = (StripeAccount, SalesforceOrg, SlackChannel, BillingPolicy)
+BLOCK_TYPES: tuple[type[Block], ...] = (
+    StripeAccount,
+    SalesforceOrg,
+    SlackChannel,
+    SmtpServer,
+    BillingPolicy,
+    DunningPolicyBlock,
+    AlertThresholds,
+)
+
+OPERATORS_OWN: tuple[type[Block], ...] = (AlertThresholds, DunningPolicyBlock)
+"""Saved once and then changed in Prefect alone: no setting is compared with them."""
 
 
 class BlockState(StrEnum):
@@ -29,6 +43,7 @@ class BlockState(StrEnum):
     CREATED = "created"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
+    REMOVED = "removed"
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,10 @@ def blocks_of(settings: Settings) -> Iterator[Block]:
     yield StripeAccount.from_settings(settings)
     yield SalesforceOrg.from_settings(settings)
     yield SlackChannel.from_settings(settings)
+    yield SmtpServer.from_settings(settings)
     yield BillingPolicy.from_settings(settings)
+    yield DunningPolicyBlock.from_settings(settings)
+    yield AlertThresholds()
 
 
 async def compare(settings: Settings, name: str = BLOCK_NAME) -> list[BlockReport]:
@@ -69,6 +87,9 @@ async def _compared(settings: Settings, name: str) -> AsyncIterator[tuple[Block,
     for block in blocks_of(settings):
         slug = block.get_block_type_slug()
         known = await _stored(type(block), name)
+        if known and isinstance(block, OPERATORS_OWN):
+            yield block, BlockReport(slug, BlockState.UNCHANGED)
+            continue
         if known is None:
             yield block, BlockReport(slug, BlockState.CREATED)
             continue

@@ -1,1 +1,1 @@
-"""Local Stripe, Salesforce and Slack over real HTTP, with a movable clock, faults and a journal."""
+"""Local Stripe, Salesforce, Slack and mail over real HTTP and SMTP, with a movable clock, faults and a journal."""

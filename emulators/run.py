@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
 
@@ -20,11 +20,14 @@ from emulators.engine.server import address, listen, serve
 from emulators.engine.service import Service
 
 HOST = "127.0.0.1"
-DEFAULT_PORTS: Mapping[str, int] = {"stripe": 12111, "salesforce": 12112, "slack": 12113}
+DEFAULT_PORTS: Mapping[str, int] = {"stripe": 12111, "salesforce": 12112, "slack": 12113, "mail": 12114}
+DOORS: Mapping[str, Mapping[str, int]] = {"mail": {"smtp": 12115}}
+"""Service → its ports besides the one for HTTP."""
 SERVICE_CLASSES: Mapping[str, str] = {
     "stripe": "emulators.stripe.service:StripeService",
     "salesforce": "emulators.salesforce.service:SalesforceService",
     "slack": "emulators.slack.service:SlackService",
+    "mail": "emulators.mail.service:MailService",
 }
 START_SECONDS = 20.0
 
@@ -44,8 +47,8 @@ def make_services(names: Sequence[str], clock: Clock | None = None) -> list[Serv
 
 @contextlib.contextmanager
 def running(*services: Service) -> Iterator[dict[str, str]]:
-    """Serve in one background thread on free ports: `{"stripe": "http://127.0.0.1:PORT", …}`."""
-    listeners = [listen(HOST, 0) for _ in services]
+    """Serve in one background thread on free ports: `{"stripe": "http://127.0.0.1:PORT", …}`; doors stand beside."""
+    listeners = _listen_all(services, lambda _name: (HOST, 0))
     started = threading.Event()
     stop_thread: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
     failure: list[BaseException] = []
@@ -76,14 +79,13 @@ def running(*services: Service) -> Iterator[dict[str, str]]:
             raise RuntimeError(f"the emulators did not start within {START_SECONDS} s")
         if failure:
             raise failure[0]
-        yield {service.name: address(listener) for service, listener in zip(services, listeners, strict=True)}
+        yield _addresses(services, listeners)
     finally:
         if stop_thread and runner.is_alive():
             loop, stop = stop_thread[0]
             loop.call_soon_threadsafe(stop.set)
         runner.join(10)
-        for listener in listeners:
-            listener.close()
+        _close_all(services, listeners)
     if failure:
         raise failure[0]
 
@@ -99,7 +101,7 @@ class EmulatorProcess:
         self, services: Sequence[str] = tuple(DEFAULT_PORTS), ports: Mapping[str, int] | None = None
     ) -> None:
         self.services = list(services)
-        self.ports = {name: (ports or {}).get(name, 0) for name in self.services}
+        self.ports = {name: (ports or {}).get(name, 0) for name in ports_of(self.services)}
         self.process: subprocess.Popen[str] | None = None
         self.urls: dict[str, str] = {}
 
@@ -110,7 +112,7 @@ class EmulatorProcess:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         if self.process.stdout is None:
             raise RuntimeError("the emulators' output is not a pipe")
-        for _ in self.services:
+        for _ in self.ports:
             name, _, url = self.process.stdout.readline().strip().partition(" ")
             if not url:
                 self.stop()
@@ -137,44 +139,91 @@ class EmulatorProcess:
         self.stop()
 
 
+class PortTakenError(Exception):
+    """Something else listens where an emulator should."""
+
+    def __init__(self, name: str, port: int) -> None:
+        super().__init__(
+            f"Port {port}, which {name} wants, is taken: do the emulators run already? "
+            f"Otherwise stop what listens there, or choose another: --{name}-port N (0 picks a free one)."
+        )
+
+
 async def run_until_signal(services: Sequence[Service], ports: Mapping[str, int], host: str = HOST) -> None:
-    """Serve on the given ports, print `name address` lines, end at SIGTERM or SIGINT."""
-    listeners: list[socket.socket] = []
-    try:
-        listeners.extend(listen(host, ports.get(service.name, 0)) for service in services)
-    except OSError:
-        for listener in listeners:
-            listener.close()
-        raise
+    """Serve on the given ports, print `name address` lines, end at SIGTERM or SIGINT. Raises PortTakenError."""
+    listeners = _listen_all(services, lambda name: (host, ports.get(name, 0)))
     stop, ready = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     task = asyncio.create_task(serve(list(zip(services, listeners, strict=True)), stop, ready))
-    announce = asyncio.create_task(_announce(services, [address(each) for each in listeners], ready))
+    announce = asyncio.create_task(_announce(_addresses(services, listeners), ready))
     try:
         await task
     finally:
         announce.cancel()
-        for listener in listeners:
-            listener.close()
+        _close_all(services, listeners)
 
 
-async def _announce(services: Sequence[Service], urls: Sequence[str], ready: asyncio.Event) -> None:
+async def _announce(addresses: Mapping[str, str], ready: asyncio.Event) -> None:
     await ready.wait()
-    for service, url in zip(services, urls, strict=True):
-        sys.stdout.write(f"{service.name} {url}\n")
+    for name, url in addresses.items():
+        sys.stdout.write(f"{name} {url}\n")
     sys.stdout.flush()
+
+
+def ports_of(names: Sequence[str]) -> dict[str, int]:
+    """The usual port of each service and of its doors."""
+    return {
+        port: usual
+        for name in names
+        for port, usual in {name: DEFAULT_PORTS[name], **DOORS.get(name, {})}.items()
+    }
+
+
+def _listen_all(services: Sequence[Service], place: Callable[[str], tuple[str, int]]) -> list[socket.socket]:
+    """A socket for each service; those of its doors stand in `listeners`. Raises PortTakenError."""
+    listeners: list[socket.socket] = []
+
+    def bound(name: str) -> socket.socket:
+        host, port = place(name)
+        try:
+            return listen(host, port)
+        except OSError as error:
+            _close_all(services, listeners)
+            if error.errno == errno.EADDRINUSE:
+                raise PortTakenError(name, port) from error
+            raise
+
+    for service in services:
+        listeners.append(bound(service.name))
+        for door in service.doors:
+            service.listeners[door] = bound(door)
+    return listeners
+
+
+def _close_all(services: Sequence[Service], listeners: Sequence[socket.socket]) -> None:
+    for listener in (*listeners, *(one for service in services for one in service.listeners.values())):
+        listener.close()
+
+
+def _addresses(services: Sequence[Service], listeners: Sequence[socket.socket]) -> dict[str, str]:
+    """Name → address, of services and doors."""
+    found: dict[str, str] = {}
+    for service, listener in zip(services, listeners, strict=True):
+        found[service.name] = address(listener)
+        found |= {name: address(service.listeners[name], scheme) for name, scheme in service.doors.items()}
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: `python -m emulators [--only stripe,slack] [--stripe-port N] … [--host H]`."""
     parser = argparse.ArgumentParser(
-        prog="python -m emulators", description="Local Stripe, Salesforce and Slack."
+        prog="python -m emulators", description="Local Stripe, Salesforce, Slack and mail."
     )
     parser.add_argument("--host", default=HOST, help="address to listen on (default %(default)s)")
     parser.add_argument("--only", default=",".join(DEFAULT_PORTS), help="services, separated by commas")
-    for name, port in DEFAULT_PORTS.items():
+    for name, port in ports_of(list(DEFAULT_PORTS)).items():
         parser.add_argument(
             f"--{name}-port", type=int, default=port, help="0 picks a free one (default %(default)s)"
         )
@@ -183,12 +232,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in names:
         if name not in SERVICE_CLASSES:
             parser.error(f"unknown service {name!r}; known: {', '.join(SERVICE_CLASSES)}")
-    ports = {name: getattr(chosen, f"{name}_port") for name in names}
+    ports = {name: getattr(chosen, f"{name}_port") for name in ports_of(names)}
     try:
         asyncio.run(run_until_signal(make_services(names), ports, chosen.host))
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        sys.exit(
-            f"A port is taken (wanted {ports}). Stop what listens there, or choose others: --stripe-port N …"
-        )
+    except PortTakenError as error:
+        sys.exit(str(error))

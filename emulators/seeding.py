@@ -47,6 +47,13 @@ class Seeder:
         made: dict[str, Any] = answer.json()
         return made
 
+    def stripe_get(self, path: str, **params: Any) -> dict[str, Any]:
+        """GET `/v1/{path}`. Raises httpx.HTTPStatusError."""
+        answer = self._stripe.get(f"/v1/{path}", params=form(params))
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
     def price(self, product: str, unit_amount: int, currency: str = "usd", **more: Any) -> str:
         """A product with one price; the price's id. `unit_amount` is in minor units."""
         product_id = self.stripe("products", name=product)["id"]

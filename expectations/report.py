@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from order_to_cash.domain.money import Money, known_currency
 
 Value = str | int | bool | None
 
 # A Prefect artifact is one row of its database and one page of its UI: beyond this it helps nobody.
 SHOWN_ROWS = 200
 _SHOWN_TEXT = 80
+_MINOR = "_minor"  # how columns with an amount in minor units of `currency` end
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~!&])")
 
 
@@ -34,8 +37,23 @@ class Failure:
     @property
     def message(self) -> str:
         """`why`, and what was seen: for the quarantine and for Slack."""
-        seen = ", ".join(f"{name} {_text(value)}" for name, value in self.observed.items())
+        seen = ", ".join(self.seen)
         return f"{self.why} ({seen})" if seen else self.why
+
+    @property
+    def seen(self) -> Iterator[str]:
+        """What was seen, in words: amounts as people read them, and the currency not once more beside them."""
+        currency = str(self.observed.get("currency"))
+        amounts = {
+            name: Money(value, currency)
+            for name, value in self.observed.items()
+            if name.endswith(_MINOR) and isinstance(value, int) and known_currency(currency)
+        }
+        for name, value in self.observed.items():
+            if name in amounts:
+                yield f"{_words(name.removesuffix(_MINOR))} {amounts[name]}"
+            elif name != "currency" or not amounts:
+                yield f"{_words(name)} {_text(value)}"
 
 
 @dataclass(frozen=True)
@@ -106,7 +124,7 @@ def _reasons(report: ExpectationReport) -> list[tuple[str, ...]]:
 
 def _row(failure: Failure, record_url: str) -> tuple[str, ...]:
     record = _escape(failure.record_id)
-    seen = ", ".join(f"{_escape(name)} {_escape(_text(value))}" for name, value in failure.observed.items())
+    seen = ", ".join(_escape(part) for part in failure.seen)
     return (
         f"[{record}]({record_url}{failure.record_id})" if record_url else record,
         _escape(failure.part_id) or "—",
@@ -123,6 +141,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _escape(text: str) -> str:
     """Text that a customer may have typed, as one line of literal Markdown."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _text(value: Value) -> str:

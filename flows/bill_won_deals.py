@@ -5,7 +5,7 @@ Runs: within seconds of a deal being won (`o2c drain`), every hour as a sweep, w
 Reads: won Opportunities with Account, lines and primary contact from Salesforce; prices and customers from Stripe;
     what was begun and done from the ledger.
 Writes: customers and invoices in Stripe; Stripe's ids, address and status on Opportunity and Account; messages in
-    Slack; intents, outcomes, links and quarantine in the ledger.
+    Slack; intents, outcomes, links and held records in the ledger.
 Safe to re-run because: each deal is one obligation in the ledger, held by one run at a time; every outside effect's
     intent is committed before it and looked up before it is repeated; only finalizing makes an invoice visible, and
     it is done to one id.
@@ -29,6 +29,7 @@ from flows.bill_one_deal import bill_deal, finish_deal
 from flows.judging import Judged, judge_deals
 from order_to_cash.domain.errors import O2CError, RunHeld
 from tasks.announcements import alert_failed_run, alert_unfinished
+from tasks.chatter import post_to_chatter
 from tasks.company import Company, company_named
 from tasks.deals import label_of
 from tasks.edited import remember
@@ -73,7 +74,7 @@ async def bill_won_deals(
     Args:
         opportunity_ids: Salesforce ids of the deals, 15 or 18 characters. Empty: every won deal without an invoice.
         mode: plan shows what would be billed and touches nothing; apply bills.
-        approved_by: Who approves a run that is larger than the billing policy allows.
+        approved_by: Who approves a run, or a single deal, that is larger than the billing policy allows.
         company: Name of the blocks with the accounts and the policy.
     """
     run_id = str(runtime.flow_run.id)
@@ -166,8 +167,8 @@ async def _bill_all(company: Company, judged: Judged, run_id: str) -> list[DealO
 async def _conclude(
     company: Company, written: Sequence[DealOutcome], claims: Claims, run_id: str
 ) -> list[DealOutcome]:
-    """Tell Slack, close: what is billed stays open in the ledger until it is also written back and told."""
-    announced = await announce_billed(company, written, run_id)
+    """Tell Slack and Chatter, close: what is billed stays open in the ledger until it is written back and told."""
+    announced = await post_to_chatter(company, await announce_billed(company, written, run_id))
     await close(company, claims, announced)
     return announced
 

@@ -108,7 +108,7 @@ async def judge_deals(
 def _not_found(opportunity_ids: Sequence[str], known: set[str]) -> list[DealOutcome]:
     missing = problem(Reason.NOT_FOUND, "Salesforce shows no opportunity with this id.")
     return [
-        DealOutcome(MappedDeal(opportunity_id=key), DealStatus.SKIPPED, (missing,))
+        DealOutcome(MappedDeal(opportunity_id=key), DealStatus.NOT_FOUND, (missing,))
         for key in dict.fromkeys(map(salesforce_id, opportunity_ids))
         if key not in known
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.records import Environment
@@ -16,6 +16,21 @@ EMULATOR_URLS = {
     "salesforce": "http://127.0.0.1:12112",
     "slack": "http://127.0.0.1:12113",
 }
+EMULATOR_DEFAULTS: dict[str, Any] = {
+    "stripe_api_key": "sk_test_emulator",
+    "stripe_api_base": EMULATOR_URLS["stripe"],
+    "salesforce_base_url": EMULATOR_URLS["salesforce"],
+    "salesforce_client_id": "emulator-client",
+    "salesforce_client_secret": "emulator-secret",
+    "slack_bot_token": "xoxb-emulator",
+    "slack_base_url": EMULATOR_URLS["slack"],
+    "slack_channel": "#billing",
+    "smtp_host": "127.0.0.1",
+    "smtp_port": 12115,
+    "smtp_security": "none",
+    "smtp_from": "Billing <billing@emulator.example>",
+}
+"""What the emulators work with where nothing is set."""
 _EMULATOR_ADDRESSES = ("stripe_api_base", "salesforce_base_url", "slack_base_url")
 # My Domain partitions of orgs that hold no production data (Salesforce Help, "My Domain URL Formats").
 _SANDBOX_PARTITIONS = (".sandbox.my.", ".scratch.my.", ".develop.my.", ".demo.my.", ".trailblaze.my.")
@@ -54,6 +69,7 @@ def _problems(settings: Settings) -> list[str]:
         *_stripe_problems(settings),
         *_salesforce_problems(settings),
         *_address_problems(settings),
+        *_mail_problems(settings),
     ]
 
 
@@ -70,6 +86,8 @@ def _emulator_problems(settings: Settings) -> list[str]:
         for name in _EMULATOR_ADDRESSES
         if not is_loopback(getattr(settings, name))
     ]
+    if settings.smtp_host and not is_loopback(f"smtp://{settings.smtp_host}"):
+        problems.append("O2C_SMTP_HOST is not on this machine: the emulators' mail server belongs there.")
     return problems
 
 
@@ -132,3 +150,23 @@ def _address_problems(settings: Settings) -> list[str]:
         for name in _EMULATOR_ADDRESSES
         if getattr(settings, name)
     ]
+
+
+def _mail_problems(settings: Settings) -> list[str]:
+    """A sandbox may hold copies of real Accounts: from test no customer may be written to."""
+    if bool(settings.smtp_host) != bool(settings.smtp_from):
+        return ["O2C_SMTP_HOST and O2C_SMTP_FROM belong together: set both or neither."]
+    if not settings.smtp_host:
+        return []
+    problems = []
+    if settings.smtp_security == "none" and not is_loopback(f"smtp://{settings.smtp_host}"):
+        problems.append("O2C_SMTP_SECURITY=none is for a relay on this machine only: use starttls or tls.")
+    if bool(settings.smtp_username) != bool(settings.smtp_password.get_secret_value()):
+        problems.append("O2C_SMTP_USERNAME and O2C_SMTP_PASSWORD belong together: set both or neither.")
+    if settings.environment is Environment.TEST and not settings.smtp_redirect_to:
+        problems.append(
+            "O2C_SMTP_REDIRECT_TO is not set: in test every mail goes there, and none to a customer."
+        )
+    if settings.environment is Environment.LIVE and settings.smtp_redirect_to:
+        problems.append("O2C_SMTP_REDIRECT_TO is set: in live mail goes to the customers; leave it empty.")
+    return problems

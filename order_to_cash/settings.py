@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.policy import BillingRules, FieldNames, LineSource
 from order_to_cash.domain.records import CollectionMethod, Environment
-from order_to_cash.environments import EMULATOR_URLS, check_environment
+from order_to_cash.environments import EMULATOR_DEFAULTS, check_environment
+from order_to_cash.setting_values import bearer_secret, org_ids, signing_secrets
 
 PREFIX = "O2C_"
 ENV_FILE = Path(".env")
@@ -33,12 +34,17 @@ OTHER_VARIABLES = {
     "O2C_TEST_POSTGRES_URL",
     "O2C_REQUIRE_POSTGRES",
     "O2C_TEST_LIVE",
+    "O2C_CRASH_POINTS",
+    "O2C_CRASH_SEED",
+    "O2C_CHAOS_ROUNDS",
+    "O2C_CHAOS_SEED",
     "O2C_SECRETS_DIR",
     "O2C_ENV_FILE",
 }
 
 Names = Annotated[tuple[str, ...], NoDecode]
 Limits = Annotated[dict[str, Decimal], NoDecode]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -64,6 +70,7 @@ class Settings(BaseSettings):
     stripe_api_key: SecretStr = SecretStr("")
     stripe_api_base: str = ""
     stripe_requests_per_second: int | None = Field(default=None, ge=1, le=100)
+    stripe_webhook_secrets: Secrets = Field(default=(), max_length=2)
 
     salesforce_domain: str = ""
     salesforce_base_url: str = ""
@@ -71,13 +78,33 @@ class Settings(BaseSettings):
     salesforce_client_secret: SecretStr = SecretStr("")
     salesforce_username: str = ""
     salesforce_private_key: SecretStr = SecretStr("")
+    salesforce_org_id: Names = ()
+    salesforce_nudge_secret: SecretStr = SecretStr("")
+    # Above 0.8 nothing is left for people and for what else calls the org.
+    salesforce_daily_share: Decimal = Field(default=Decimal("0.5"), gt=0, le=Decimal("0.8"))
 
     slack_bot_token: SecretStr = SecretStr("")
     slack_channel: str = ""
     slack_base_url: str = ""
 
+    smtp_host: str = ""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_username: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_from: str = ""
+    smtp_reply_to: str = ""
+    smtp_redirect_to: str = ""
+    mail_templates: Path | None = None
+
     prefect_api_url: str = "http://127.0.0.1:4200/api"
     poll_seconds: int = Field(default=10, ge=1, le=300)
+
+    receive_host: str = "127.0.0.1"
+    receive_port: int = Field(default=8484, ge=0, le=65535)
+    unknown_customers: Literal["create", "park"] = "create"
+
+    dunning: bool = True  # of the first save of the Dunning Policy block
 
     bill_deals_closed_on_or_after: date | None = None
     stage_names: Names = ("Closed Won",)
@@ -91,6 +118,7 @@ class Settings(BaseSettings):
     days_until_due: int = Field(default=30, ge=0, le=3650)
     automatic_tax: bool = False
     stripe_emails_invoices: bool = False
+    chatter_posts: bool = False
     max_deals_per_run: int = Field(default=200, ge=1)
     max_amount_per_run: Limits = {}
     approval_limit: Limits = {}
@@ -101,6 +129,21 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("stripe_webhook_secrets", mode="before")
+    @classmethod
+    def _signing_secrets(cls, value: object) -> object:
+        return signing_secrets(value) if isinstance(value, str) else value
+
+    @field_validator("salesforce_org_id", mode="before")
+    @classmethod
+    def _org_ids(cls, value: object) -> object:
+        return org_ids(value) if isinstance(value, str) else value
+
+    @field_validator("salesforce_nudge_secret", mode="before")
+    @classmethod
+    def _bearer_secret(cls, value: object) -> object:
+        return bearer_secret(value) if isinstance(value, str) else value
 
     @field_validator("max_amount_per_run", "approval_limit", mode="before")
     @classmethod
@@ -113,18 +156,7 @@ class Settings(BaseSettings):
         """The emulators need no sign-up: whatever is not set takes a value that works with them."""
         if str(values.get("environment", Environment.EMULATOR)) != Environment.EMULATOR:
             return values
-        defaults: dict[str, Any] = {
-            "stripe_api_key": "sk_test_emulator",
-            "stripe_api_base": EMULATOR_URLS["stripe"],
-            "salesforce_base_url": EMULATOR_URLS["salesforce"],
-            "salesforce_client_id": "emulator-client",
-            "salesforce_client_secret": "emulator-secret",
-            "slack_bot_token": "xoxb-emulator",
-            "slack_base_url": EMULATOR_URLS["slack"],
-            "slack_channel": "#billing",
-            "bill_deals_closed_on_or_after": EMULATOR_GO_LIVE,
-        }
-        return {**defaults, **values}
+        return {**EMULATOR_DEFAULTS, "bill_deals_closed_on_or_after": EMULATOR_GO_LIVE, **values}
 
     @property
     def ledger_address(self) -> str:
@@ -143,6 +175,10 @@ class Settings(BaseSettings):
     @property
     def slack_enabled(self) -> bool:
         return bool(self.slack_bot_token.get_secret_value() and self.slack_channel)
+
+    @property
+    def smtp_enabled(self) -> bool:
+        return bool(self.smtp_host and self.smtp_from)
 
     @property
     def stripe_pace(self) -> int:
@@ -165,7 +201,8 @@ def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Setting
     """
     secrets = Path(os.environ.get("O2C_SECRETS_DIR", "/run/secrets"))
     if env_file == ENV_FILE:
-        env_file = Path(os.environ.get("O2C_ENV_FILE", ENV_FILE))
+        env_file = _env_file()
+    _refuse_unknown(env_file)
     try:
         settings = Settings(
             _env_file=env_file,
@@ -174,6 +211,13 @@ def load_settings(env_file: Path | None = ENV_FILE, **overrides: Any) -> Setting
         )
     except ValidationError as error:
         raise _configuration_error(error) from None
+    except SettingsError as error:  # what JSON is expected of and is none
+        named = re.search(r'field "(\w+)"', str(error))
+        raise ConfigurationError(
+            f"{variable(named[1]) if named else 'A variable'} cannot be read.",
+            code="settings_invalid",
+            remedy="Set its parts one by one; .env.example explains each variable.",
+        ) from None
     check_environment(settings)
     settings.billing_rules()
     return settings
@@ -200,7 +244,7 @@ def variable(name: str) -> str:
     return f"{PREFIX}{name.upper()}"
 
 
-def unknown_variables(given: Mapping[str, str]) -> list[str]:
+def unknown_variables(given: Mapping[str, object]) -> list[str]:
     """One sentence for each `O2C_…` name in `given` that means nothing: most are misspelt."""
     known = {variable(name) for name in Settings.model_fields} | OTHER_VARIABLES
     nested = variable("field_names") + "__"
@@ -214,11 +258,36 @@ def unknown_variables(given: Mapping[str, str]) -> list[str]:
     return sentences
 
 
+def _env_file() -> Path:
+    """The file that O2C_ENV_FILE names, else `.env` of the working directory, which need not exist."""
+    named = os.environ.get("O2C_ENV_FILE", "")
+    if named and not Path(named).exists():
+        raise ConfigurationError(
+            f"O2C_ENV_FILE names {named}, and there is no such file.",
+            code="settings_file_missing",
+            remedy=f"Correct it, or unset it to read {ENV_FILE}; {os.devnull} stands for no file.",
+        )
+    return Path(named) if named else ENV_FILE
+
+
+def _refuse_unknown(env_file: Path | None) -> None:
+    from dotenv import dotenv_values
+
+    in_file = dotenv_values(env_file) if env_file is not None and env_file.is_file() else {}
+    sentences = unknown_variables({**in_file, **os.environ})
+    if sentences:
+        raise ConfigurationError(
+            " ".join(sentences),
+            code="settings_unknown",
+            remedy="Correct its name, or remove it; .env.example lists every variable.",
+        )
+
+
 def _configuration_error(error: ValidationError) -> ConfigurationError:
     parts = []
     for problem in error.errors(include_input=False, include_url=False, include_context=False):
         where = "__".join(str(step) for step in problem["loc"][:2])
-        said = problem["msg"].removeprefix("Value error, ")
+        said = problem["msg"].removeprefix("Value error, ").rstrip(".")
         parts.append(f"{variable(where) if where else 'The settings'}: {said}")
     return ConfigurationError(
         " ".join(f"{part}." for part in parts),

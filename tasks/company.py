@@ -8,18 +8,21 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakSet
 
 from prefect.blocks.core import Block
 
 from order_to_cash.domain.clock import Clock
+from order_to_cash.domain.dunning.policy import DunningPolicy
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.policy import BillingRules
 from order_to_cash.domain.records import Environment
 from order_to_cash.settings import load_settings
 
 if TYPE_CHECKING:
+    from order_to_cash.gateways.mail_gateway import Mailer
     from order_to_cash.gateways.salesforce_gateway import SalesforceGateway
     from order_to_cash.gateways.slack_gateway import SlackGateway
     from order_to_cash.gateways.stripe_gateway import StripeGateway
@@ -51,6 +54,10 @@ class Company:
         ledger: Ledger,
         clock: Clock,
         record_url: str,
+        may_create_accounts: bool = True,
+        dunning: DunningPolicy | None = None,
+        mail: Mailer | None = None,
+        mail_templates: Path | None = None,
     ) -> None:
         self.name = name
         self.environment = environment
@@ -61,6 +68,10 @@ class Company:
         self.ledger = ledger
         self.clock = clock
         self.record_url = record_url  # ends before a Salesforce record's id
+        self.may_create_accounts = may_create_accounts  # for Stripe customers that Salesforce does not know
+        self.dunning = dunning  # None: ladders are off
+        self.mail = mail  # None: what would be mailed is drafted in Tasks
+        self.mail_templates = mail_templates  # a folder of the company's own
         self._bound = False
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -137,20 +148,31 @@ async def _opened(name: str) -> Company:
     """The company, its ledger up to date and not yet bound to the accounts."""
     _widen_thread_pool()
     from blocks.billing_policy import BillingPolicy
+    from blocks.dunning_policy import DunningPolicyBlock
     from blocks.salesforce_org import SalesforceOrg
     from blocks.slack_channel import SlackChannel
+    from blocks.smtp_server import SmtpServer
     from blocks.stripe_account import StripeAccount
     from order_to_cash.gateways.clock import clock_for
     from order_to_cash.ledger.ledger import Ledger
 
     settings = load_settings()
-    account, org, policy = await asyncio.gather(
-        _load(StripeAccount, name), _load(SalesforceOrg, name), _load(BillingPolicy, name)
+    account, org, policy, ladders = await asyncio.gather(
+        _load(StripeAccount, name),
+        _load(SalesforceOrg, name),
+        _load(BillingPolicy, name),
+        _load(DunningPolicyBlock, name),
     )
+    dunning = ladders.chosen()
+    channel, server = await asyncio.gather(_load(SlackChannel, name), _load(SmtpServer, name))
     _same_environment(
-        {"settings": settings.environment, "Stripe": account.environment, "Salesforce": org.environment}
+        {
+            "settings": settings.environment,
+            "Stripe": account.environment,
+            "Salesforce": org.environment,
+            "mail": server.environment,
+        }
     )
-    channel = await _load(SlackChannel, name)
     clock = clock_for(settings.environment, account.api_base)
     ledger = await asyncio.to_thread(
         Ledger.open, settings.ledger_address, clock=clock, environment=account.environment
@@ -165,6 +187,10 @@ async def _opened(name: str) -> Company:
         ledger=ledger,
         clock=clock,
         record_url=f"{org.login_url.rstrip('/')}/",
+        may_create_accounts=settings.unknown_customers == "create",
+        dunning=dunning,
+        mail=server.get_client(audit=ledger.audit) if server.enabled else None,
+        mail_templates=settings.mail_templates,
     )
     try:
         await asyncio.to_thread(ledger.migrate)

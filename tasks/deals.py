@@ -28,7 +28,7 @@ from tasks.retrying import step
 
 SUITE = "billing_record"
 
-# Reasons not to bill a deal that are no fault of the record: named in the answer, not quarantined.
+# Reasons not to bill a deal that are no fault of the record: named in the answer, not held.
 NOT_OURS = frozenset(
     {Reason.ALREADY_BILLED, Reason.STAGE_NOT_WON, Reason.EXCLUDED_TYPE, Reason.CLOSED_BEFORE_GO_LIVE}
 )

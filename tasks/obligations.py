@@ -13,13 +13,13 @@ from order_to_cash.domain.records import BillingPlan, StripeInvoice
 from order_to_cash.ledger.claims import Claim, ObligationState
 from order_to_cash.ledger.intents import OperationState
 from order_to_cash.ledger.tables import Obligation
+from tasks.beside import beside, renewing
 from tasks.company import Company
 from tasks.invoices import record_finalized
 from tasks.outcomes import DealOutcome
 from tasks.retrying import step
 
 LEASE_SECONDS = 120
-RENEW_EVERY_SECONDS = 30
 
 
 async def read_begun(company: Company, opportunity_ids: Sequence[str]) -> dict[str, Obligation]:
@@ -231,18 +231,11 @@ class Claims:
     @asynccontextmanager
     async def kept_alive(self) -> AsyncIterator[None]:
         """Renew the leases of what is held as long as the block runs."""
-        heartbeat = asyncio.create_task(self._renew())
-        try:
+        async with beside(renewing(self._renew)):
             yield
-        finally:
-            heartbeat.cancel()
-            with suppress(asyncio.CancelledError):
-                await heartbeat
 
-    async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_EVERY_SECONDS)
-            for claim in list(self._held.values()):
-                # A lost claim shows itself at the next step of its deal, where it is dealt with.
-                with suppress(O2CError):
-                    await asyncio.to_thread(self._company.ledger.obligations.renew, claim)
+    def _renew(self) -> None:
+        for claim in list(self._held.values()):
+            # A lost claim shows itself at the next step of its deal, where it is dealt with.
+            with suppress(O2CError):
+                self._company.ledger.obligations.renew(claim)

@@ -12,7 +12,9 @@ from order_to_cash.domain.money import Money
 from order_to_cash.domain.records import BillingPlan, Problem, StripeInvoice
 from order_to_cash.ledger.claims import Claim
 
-SLACK = "Slack"  # the `field` of a Problem that is about the channel and not about the deal
+# The `field` of a Problem that is about the channel and not about the deal.
+SLACK = "Slack"
+CHATTER = "Chatter"
 
 
 class DealStatus(StrEnum):
@@ -20,8 +22,9 @@ class DealStatus(StrEnum):
 
     PLANNED = "planned"  # plan mode: would be billed
     BILLED = "billed"
-    QUARANTINED = "quarantined"  # a person must correct the record
+    QUARANTINED = "held"  # a person must correct the record
     SKIPPED = "skipped"  # not this recipe's business
+    NOT_FOUND = "not found"  # named, and Salesforce shows no such deal
     WAITING = "waiting"  # another run holds it
     UNFINISHED = "unfinished"  # an outage: the next run goes on
     FAILED = "failed"  # an error of ours: nothing is known to be wrong with the record
@@ -77,7 +80,7 @@ class RunSummary:
 
     @property
     def in_words(self) -> str:
-        """Such as "3 billed, 1 quarantined"."""
+        """Such as "3 billed, 1 held"."""
         order = {status.value: place for place, status in enumerate(DealStatus)}
         parts = sorted(self.counts.items(), key=lambda item: order[item[0]])
         return ", ".join(f"{count} {status}" for status, count in parts) or "nothing to bill"

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from order_to_cash.ledger.quarantine import Held
 from tasks.company import Company
 from tasks.deals import Rejection
-from tasks.outcomes import SLACK, DealOutcome, DealStatus
+from tasks.outcomes import CHATTER, SLACK, DealOutcome, DealStatus
 from tasks.retrying import step
 
 RECORD_TYPE = "Opportunity"
 MESSAGES_SHOWN = 5
 
 
-@step("quarantine {count} deals")
+@step("hold {count} deals")
 async def hold(company: Company, rejections: Sequence[Rejection], count: int) -> None:
     """Write down why each deal is held. Saying the same again changes nothing."""
     del count
@@ -53,7 +53,7 @@ async def hold_back(company: Company, outcomes: Sequence[DealOutcome]) -> None:
     held = []
     for outcome in outcomes:
         ended = outcome.needs_a_person or (outcome.status is DealStatus.BILLED and outcome.concluded)
-        problems = tuple(problem for problem in outcome.problems if problem.field != SLACK)
+        problems = tuple(problem for problem in outcome.problems if problem.field not in {SLACK, CHATTER})
         if problems and (ended or outcome.status is DealStatus.QUARANTINED):
             held.append(Rejection(outcome.mapped, problems))
     kept = {rejection.mapped.opportunity_id for rejection in held}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from prefect.artifacts import acreate_markdown_artifact
 
 from expectations.runner import ExpectationReport, report_markdown
-from order_to_cash.domain.messages import format_money
 from order_to_cash.domain.redaction import redact
 from order_to_cash.domain.tables import PlannedDeal, billed_table, plan_table, quarantine_table
 from tasks.company import Company
@@ -29,7 +28,7 @@ async def show_plan(planned: list[PlannedDeal], summary: RunSummary, record_url:
     parts = [f"# {summary.in_words}", "Nothing was touched.", plan_table(planned)]
     await acreate_markdown_artifact(
         key="billing-plan",
-        markdown="\n\n".join([*parts, *_not_billed(summary, record_url)]),
+        markdown="\n\n".join([*parts, *_need_attention(summary, record_url)]),
         description="What billing these deals would do.",
     )
 
@@ -44,14 +43,14 @@ async def show_summary(company: Company, summary: RunSummary) -> None:
         parts.append(billed_table(billed, salesforce_url=company.record_url))
     await acreate_markdown_artifact(
         key="billed-deals",
-        markdown="\n\n".join([*parts, *_not_billed(summary, company.record_url)]),
+        markdown="\n\n".join([*parts, *_need_attention(summary, company.record_url)]),
         description="What became of each deal of this run.",
     )
 
 
 def cells(outcome: DealOutcome) -> tuple[str, ...]:
     """One deal as a row of a terminal's table."""
-    amount = format_money(outcome.amount) if outcome.amount is not None else ""
+    amount = str(outcome.amount) if outcome.amount is not None else ""
     reasons = "; ".join(f"{problem.code}: {problem.message}" for problem in outcome.problems)
     url = outcome.invoice.hosted_invoice_url if outcome.invoice is not None else ""
     return (
@@ -63,7 +62,7 @@ def cells(outcome: DealOutcome) -> tuple[str, ...]:
     )
 
 
-def _not_billed(summary: RunSummary, record_url: str) -> list[str]:
+def _need_attention(summary: RunSummary, record_url: str) -> list[str]:
     others = [outcome for outcome in summary.outcomes if outcome.problems]
     if not others:
         return []

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# A test that asks for no server starts none by mistake: one took 10 s, on a database that other workers have open.
+os.environ["PREFECT_SERVER_ALLOW_EPHEMERAL_MODE"] = "false"
+
+# A deadline measures the machine: under load, 200 ms passed in tests that take 5; a first example may import an SDK.
+hypothesis.settings.register_profile("o2c", deadline=None)
+hypothesis.settings.load_profile("o2c")
 
 
 @pytest.fixture(scope="session")

@@ -53,10 +53,12 @@ class World:
             "O2C_STRIPE_API_BASE": self.urls["stripe"],
             "O2C_SALESFORCE_BASE_URL": self.urls["salesforce"],
             "O2C_SLACK_BASE_URL": self.urls["slack"],
+            "O2C_SMTP_PORT": self.urls["smtp"].rpartition(":")[2],
             "O2C_MULTI_CURRENCY": str(self.multi_currency).lower(),
             "O2C_BILL_DEALS_CLOSED_ON_OR_AFTER": GO_LIVE.isoformat(),
             "O2C_SECRETS_DIR": str(self.home / "no-secrets"),
             "O2C_STRIPE_REQUESTS_PER_SECOND": "100",
+            "O2C_DUNNING": "off",  # tests of ladders switch them on
         }
 
     def close(self) -> None:
@@ -213,7 +215,7 @@ class World:
 def small_world(home: Path, *, multi_currency: bool = True) -> Iterator[World]:
     """Emulators in a thread of this process, our package deployed, three products with prices."""
     clock = Clock()
-    services = make_services(["stripe", "salesforce", "slack"], clock)
+    services = make_services(["stripe", "salesforce", "slack", "mail"], clock)
     by_name = {service.name: service for service in services}
     with running(*services) as urls:
         seeder = Seeder(urls["stripe"], urls["salesforce"])
@@ -221,7 +223,8 @@ def small_world(home: Path, *, multi_currency: bool = True) -> Iterator[World]:
         if multi_currency:
             world.settings("salesforce", multi_currency=True, currencies=["USD", "EUR", "JPY"])
             _post(urls["salesforce"], "reset")
-        _post(urls["salesforce"], "deploy", content=SourcePackage().zip_bytes())
+        content = SourcePackage().zip_bytes(multi_currency=multi_currency)
+        _post(urls["salesforce"], "deploy", content=content)
         _post(urls["salesforce"], "assign", json={"permission_set": "O2C_Integration"})
         for ref, (name, unit_amount) in PRICES.items():
             world.prices[ref] = seeder.price(name, unit_amount)

@@ -91,7 +91,9 @@ async def _journal(service: Service, request: Request) -> JSONResponse:
     entries = service.journal.select(
         since=int(asked.get("since", "0")), method=asked.get("method"), path=asked.get("path")
     )
-    return JSONResponse({"entries": [entry.as_json() for entry in entries], "next": service.journal.next_seq})
+    bodies = asked.get("bodies") != "false"  # of thousands of requests they are hundreds of megabytes
+    shown = [entry.as_json() if bodies else entry.brief() for entry in entries]
+    return JSONResponse({"entries": shown, "next": service.journal.next_seq})
 
 
 async def _settings(service: Service, request: Request) -> JSONResponse:

@@ -55,6 +55,17 @@ class JournalEntry:
             return json.loads(self.raw_response)
         return self.raw_response.decode(errors="replace")
 
+    def brief(self) -> dict[str, Any]:
+        """What was asked, what was answered by its number, what it did."""
+        return {
+            "seq": self.seq,
+            "method": self.method,
+            "path": self.path,
+            "status": self.status,
+            "effects": [effect.as_json() for effect in self.effects],
+            "in_flight": self.in_flight,
+        }
+
     def as_json(self) -> dict[str, Any]:
         return {
             "seq": self.seq,

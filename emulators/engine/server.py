@@ -35,7 +35,7 @@ class QuietServer(uvicorn.Server):
 
     async def main_loop(self) -> None:
         while not self._stop.is_set():
-            await self.on_tick(0)  # renews the Date header
+            await self.on_tick(0)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 1.0)
 
@@ -80,9 +80,9 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def address(listener: socket.socket) -> str:
+def address(listener: socket.socket, scheme: str = "http") -> str:
     host, port = listener.getsockname()[:2]
-    return f"http://{host}:{port}"
+    return f"{scheme}://{host}:{port}"
 
 
 async def serve(
@@ -98,6 +98,8 @@ async def serve(
         for server, (_, listener) in zip(servers, pairs, strict=True)
     ]
     try:
+        for service, _ in pairs:
+            await service.start()
         while not all(server.started for server in servers):
             await asyncio.sleep(0.005)
             for task in tasks:
@@ -121,6 +123,7 @@ def _config(service: Service) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         access_log=False,
+        date_header=False,  # each service says its own time
         proxy_headers=False,
         log_config=None,
         log_level="warning",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from email.utils import format_datetime
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -49,6 +51,9 @@ class Service(ABC):
     """
 
     name: ClassVar[str] = "service"
+    doors: ClassVar[
+        Mapping[str, str]
+    ] = {}  # ports besides the one for HTTP: name → scheme of their addresses
     settings: Settings
 
     def __init__(self, clock: Clock | None = None, settings: Settings | None = None) -> None:
@@ -56,6 +61,7 @@ class Service(ABC):
         self.settings = settings or Settings()
         self.journal = Journal()
         self.faults = Faults()
+        self.listeners: dict[str, socket.socket] = {}  # of the doors, bound before `start`
 
     @abstractmethod
     def handle(self, call: Call) -> Answer:
@@ -87,6 +93,9 @@ class Service(ABC):
     def reset_data(self) -> None:  # noqa: B027 - a hook: a service may hold no data
         """Forget the vendor's data (not the settings)."""
 
+    async def start(self) -> None:  # noqa: B027 - a hook: a service may speak HTTP alone
+        """Serve the doors, on the running loop, before the first request."""
+
     async def aclose(self) -> None:  # noqa: B027 - a hook: a service may have no background work
         """End background work (deliveries) when the server stops."""
 
@@ -108,6 +117,8 @@ class Service(ABC):
         """ASGI for the vendor's paths."""
         started = time.perf_counter()
         call = await self._read(scope, receive)
+        if call is None:
+            return
         entry = self.journal.open(call)
         answer: Answer | None = None
         try:
@@ -125,12 +136,16 @@ class Service(ABC):
             await _abort(scope)
         else:
             self.finish(call, answer)
+            answer.headers.setdefault("date", format_datetime(self.clock.now(), usegmt=True))
             await _respond(answer, entry, send)
 
-    async def _read(self, scope: Scope, receive: Receive) -> Call:
+    async def _read(self, scope: Scope, receive: Receive) -> Call | None:
+        """The whole request; None when the client went away within its body: such a request never arrived."""
         chunks = []
         while True:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
             chunks.append(message.get("body", b""))
             if not message.get("more_body"):
                 break

@@ -233,5 +233,9 @@ def read_rows(api: Api, ask: Ask) -> Answer:
     by_id = access.field(item, "Id")
     found = [find_by(api.writer(ask), item, by_id, str(record_id)) for record_id in ids] if by_id else []
     return Answer(
-        200, [record_json(access, item, rows[0], ask.version, names) if rows else None for rows in found]
+        200,
+        [
+            record_json(access, item, api.org.shown(item, rows[0]), ask.version, names) if rows else None
+            for rows in found
+        ],
     )

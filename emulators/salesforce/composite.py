@@ -13,6 +13,7 @@ from emulators.salesforce.errors import OrgError, not_found
 
 Json = dict[str, Any]
 MAX_SUBREQUESTS = 25
+MAX_LARGE = 5  # REST API guide, "Composite": of queries and sObject Collections together
 _REFERENCE = re.compile(r"@\{([^}]+)\}")
 
 
@@ -20,11 +21,7 @@ def composite(api: Api, ask: Ask) -> Answer:
     """POST /composite: subrequests in order, each result under its referenceId."""
     body = body_object(ask)
     wanted = body_list(ask, "compositeRequest")
-    if not wanted:
-        raise OrgError("JSON_PARSER_ERROR", "compositeRequest is required")
-    if len(wanted) > MAX_SUBREQUESTS:
-        message = f"Too many subrequests in one composite request. The limit is {MAX_SUBREQUESTS}"
-        raise OrgError("LIMIT_EXCEEDED", message)
+    _require_limits(wanted)
     names = [str(sub.get("referenceId", "")) for sub in wanted]
     for name in names:
         if not re.fullmatch(r"[A-Za-z]\w*", name):
@@ -49,6 +46,23 @@ def composite(api: Api, ask: Ask) -> Answer:
         api.org.store.undo_to(*mark)
         results = [_undone(result) for result in results]
     return Answer(200, {"compositeResponse": results})
+
+
+def _require_limits(wanted: list[Json]) -> None:
+    if not wanted:
+        raise OrgError("JSON_PARSER_ERROR", "compositeRequest is required")
+    if len(wanted) > MAX_SUBREQUESTS:
+        message = f"Too many subrequests in one composite request. The limit is {MAX_SUBREQUESTS}"
+        raise OrgError("LIMIT_EXCEEDED", message)
+    if sum(_is_large(sub) for sub in wanted) > MAX_LARGE:
+        message = (
+            f"Too many queries and sObject Collections in one composite request. The limit is {MAX_LARGE}"
+        )
+        raise OrgError("LIMIT_EXCEEDED", message)
+
+
+def _is_large(sub: Json) -> bool:
+    return re.search(r"/v\d+\.0/(query|queryAll|composite/sobjects)\b", str(sub.get("url", ""))) is not None
 
 
 def _result(name: str, answer: Answer, headers: Json) -> Json:

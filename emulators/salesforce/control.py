@@ -13,14 +13,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from emulators.salesforce.administration import RowFault, ValidationRule
 from emulators.salesforce.deploy import deploy
 from emulators.salesforce.errors import OrgError
 from emulators.salesforce.ids import long_id
-from emulators.salesforce.org import Org, RowFault, ValidationRule
+from emulators.salesforce.org import Org
 from emulators.salesforce.records import record_json
 from emulators.salesforce.removal import bin_only, delete, merge
 from emulators.salesforce.schema import UNRESTRICTED
 from emulators.salesforce.seeding import assign, seed
+from emulators.salesforce.shown import listed, navigation, page
 from emulators.salesforce.writes import Writer
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ def org_routes(service: SalesforceService) -> list[Route]:
         "validation-rules": (["GET", "POST", "DELETE"], _rules),
         "row-faults": (["GET", "POST", "DELETE"], _row_faults),
         "sessions": (["DELETE"], _sessions),
+        "page": (["GET"], _page),
+        "list-view": (["GET"], _list_view),
+        "navigation": (["GET"], _navigation),
     }
     return [
         Route(f"/_emulator/{name}", _guarded(service, handler), methods=methods)
@@ -95,6 +100,7 @@ async def _records(service: SalesforceService, request: Request) -> Json:
     rows = list(service.org.store.rows(item.name).values())
     if request.query_params.get("deleted") != "true":
         rows = [row for row in rows if not row["IsDeleted"]]
+    rows = [service.org.shown(item, row) for row in rows]
     return {"records": [record_json(UNRESTRICTED, item, row, "v66.0") for row in rows]}
 
 
@@ -155,3 +161,27 @@ async def _sessions(service: SalesforceService, request: Request) -> Json:
     ended = len(service.sessions.issued)
     service.sessions.end()
     return {"ended": ended}
+
+
+def _sets(request: Request) -> list[str]:
+    return [name for name in request.query_params.get("permission_sets", "").split(",") if name]
+
+
+async def _page(service: SalesforceService, request: Request) -> Json:
+    """`?object=Account&permission_sets=A,B[&layout=Account-Stripe Billing][&record=001…]`: what a person sees.
+
+    Layouts of standard objects are shown as if they were assigned to the person."""
+    params = request.query_params
+    return page(
+        service.org, _sets(request), params["object"], params.get("layout", ""), params.get("record", "")
+    )
+
+
+async def _list_view(service: SalesforceService, request: Request) -> Json:
+    """`?object=Stripe_Invoice__c&name=Open_Past_Due&permission_sets=A`: its columns and rows."""
+    return listed(service.org, _sets(request), request.query_params["object"], request.query_params["name"])
+
+
+async def _navigation(service: SalesforceService, request: Request) -> Json:
+    """`?permission_sets=A`: tabs and apps that they show; all layouts and list views."""
+    return navigation(service.org, _sets(request))

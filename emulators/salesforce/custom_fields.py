@@ -40,8 +40,9 @@ def custom_field(schema: Schema, owner: ObjectType, element: Element) -> Field:
         raise Problem(f"'{kind}' is not a valid value for the enum 'FieldType' that this org supports")
     _check_keys(element, kind)
     field = build(schema, owner, element, Field(name, "", label, custom=True))
-    if text(element, "formula"):  # not computed: it answers null
-        field = field.changed(createable=False, updateable=False, calculated=True)
+    formula = text(element, "formula")
+    if formula:
+        field = field.changed(createable=False, updateable=False, calculated=True, formula=formula)
     required = flag(element, "required")
     return field.changed(
         external_id=flag(element, "externalId"),

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import ParamSpec
 from xml.etree.ElementTree import Element
 
+from emulators.salesforce.compact_layouts import assign_compact_layout, compact_layout
 from emulators.salesforce.custom_fields import API_NAME, custom_field
 from emulators.salesforce.fields import Field, ObjectType
+from emulators.salesforce.formulas import unknown_fields
+from emulators.salesforce.list_views import add_app, add_tab, list_view
 from emulators.salesforce.package import (
     NAMESPACE,
     Component,
@@ -16,9 +19,10 @@ from emulators.salesforce.package import (
     Problem,
     check_tags,
     children,
-    flag,
     text,
 )
+from emulators.salesforce.page_layouts import add_layout
+from emulators.salesforce.pages import Pages
 from emulators.salesforce.schema import Schema
 from emulators.salesforce.standard import currency_field, id_fields, system_fields
 
@@ -39,9 +43,17 @@ _SHARING = frozenset(
 
 
 P = ParamSpec("P")
+# "Notes on Changing Custom Field Types": text may become a text area, short or long, without loss.
+_CONVERTIBLE = frozenset({("string", "textarea")})
+# Tasks (and events, which this org has none of) get their custom fields through one object.
+_ACTIVITY = "Activity"
 
 
-def apply_objects(schema: Schema, package: Package) -> list[Outcome]:
+def _owner(schema: Schema, name: str) -> ObjectType | None:
+    return schema.get("Task" if name == _ACTIVITY else name)
+
+
+def apply_objects(schema: Schema, pages: Pages, package: Package) -> list[Outcome]:
     """Create or change objects, then their fields (so that lookups find objects of the same package)."""
     outcomes: list[Outcome] = []
     alive: list[Component] = []
@@ -55,9 +67,11 @@ def apply_objects(schema: Schema, package: Package) -> list[Outcome]:
             alive.append(component)
     for component in alive:
         outcomes += _apply_fields(schema, package, component)
-        outcomes += _list_views(component)
     for component in alive:
-        problem = _try(_check_sharing, schema, component)
+        outcomes += _list_views(schema, pages, component) + _compact_layouts(schema, component)
+    for component in alive:
+        outcomes += _unknown_in_formulas(schema, component)
+        problem = _try(_check_sharing, schema, component) or _try(_assign_compact, schema, pages, component)
         if problem:
             outcomes.append(Outcome("CustomObject", component.name, component.file, problem))
     return outcomes
@@ -74,7 +88,7 @@ def _try(work: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> str | No
 def _apply_object(schema: Schema, component: Component, outcome: Outcome) -> None:
     name, root = component.name, component.root
     check_tags(root, "CustomObject", _TAGS)
-    known = schema.get(name)
+    known = _owner(schema, name)
     if known is not None and not known.custom:
         outcome.changed = False
         return
@@ -86,6 +100,7 @@ def _apply_object(schema: Schema, component: Component, outcome: Outcome) -> Non
         raise Problem(f"The name '{name}' is no API name of a custom object")
     label, plural = _labels(root)
     made = ObjectType(name, label, plural, known.prefix if known else schema.next_prefix(), custom=True)
+    made.private = text(root, "sharingModel") == "Private"
     currency = [currency_field()] if schema.multi_currency else []
     kept = [field for field in known.fields.values() if field.custom] if known else []
     for field in [*id_fields(), _name_field(root), *currency, *system_fields(custom=True), *kept]:
@@ -126,13 +141,15 @@ def _name_field(root: Element) -> Field:
 
 
 def _apply_fields(schema: Schema, package: Package, component: Component) -> list[Outcome]:
-    owner = schema.objects[component.name.lower()]
+    owner = _owner(schema, component.name)
+    if owner is None:
+        return []
     whole = package.names("CustomObject", component.name, wildcard=component.name.endswith("__c"))
     outcomes = []
     seen: set[str] = set()
     for element in children(component.root, "fields"):
         name = text(element, "fullName") or ""
-        full_name = f"{owner.name}.{name}"
+        full_name = f"{component.name}.{name}"
         if not whole and not package.names("CustomField", full_name):
             continue
         outcome = Outcome("CustomField", full_name, component.file)
@@ -152,16 +169,30 @@ def _apply_field(schema: Schema, owner: ObjectType, element: Element, outcome: O
         outcome.changed = False
         return
     made = custom_field(schema, owner, element)
-    if known is not None and known.type != made.type:
+    if owner.name == "Task" and (made.external_id or made.unique):
+        raise Problem("Activity fields can not be unique or an external ID")
+    if known is not None and known.type != made.type and (known.type, made.type) not in _CONVERTIBLE:
         raise Problem(f"Cannot change type of {owner.name}.{name} from {known.type} to {made.type}")
     outcome.created = known is None
     outcome.changed = known != made
     owner.add(made)
 
 
+def _unknown_in_formulas(schema: Schema, component: Component) -> list[Outcome]:
+    """A formula may name fields that come after it, so that it is checked when all are there."""
+    owner = _owner(schema, component.name)
+    outcomes = []
+    for element in children(component.root, "fields"):
+        name, formula = text(element, "fullName") or "", text(element, "formula")
+        for missing in unknown_fields(formula, owner) if owner is not None and formula else ():
+            problem = f"Formula error: Field {missing} does not exist. Check spelling."
+            outcomes.append(Outcome("CustomField", f"{component.name}.{name}", component.file, problem))
+    return outcomes
+
+
 def _check_sharing(schema: Schema, component: Component) -> None:
-    owner = schema.objects[component.name.lower()]
-    if not owner.custom:
+    owner = schema.get(component.name)
+    if owner is None or not owner.custom:
         return
     has_master = any(field.custom and field.cascade and not field.nillable for field in owner.references())
     model = text(component.root, "sharingModel")
@@ -176,46 +207,64 @@ def _check_sharing(schema: Schema, component: Component) -> None:
         )
 
 
-def _list_views(component: Component) -> list[Outcome]:
+def _list_views(schema: Schema, pages: Pages, component: Component) -> list[Outcome]:
+    owner = _owner(schema, component.name)
     outcomes = []
     for element in children(component.root, "listViews"):
-        name = f"{component.name}.{text(element, 'fullName')}"
-        problem = None if text(element, "label") else "Required field is missing: label"
-        outcomes.append(Outcome("ListView", name, component.file, problem))
-    return outcomes
-
-
-def apply_around(schema: Schema, package: Package) -> list[Outcome]:
-    """Layouts and tabs are checked for what they name; other accepted types have nothing to check here."""
-    outcomes = []
-    for component in package.components:
-        if component.type in {"CustomObject", "PermissionSet"}:
-            continue
-        outcome = Outcome(component.type, component.name, component.file, created=True)
-        check = _CHECKS.get(component.type)
-        if check is not None:
-            outcome.problem = _try(check, schema, component)
+        name = text(element, "fullName") or ""
+        outcome = Outcome("ListView", f"{component.name}.{name}", component.file)
+        outcome.created = (component.name, name) not in pages.list_views
+        if owner is not None:
+            outcome.problem = _try(_keep_view, pages, owner, element)
         outcomes.append(outcome)
     return outcomes
 
 
-def _layout(schema: Schema, component: Component) -> None:
-    owner_name, separator, _ = component.name.partition("-")
-    owner = schema.get(owner_name)
-    if owner is None or not separator:
-        raise Problem(f"In field: layout - no CustomObject named {owner_name} found")
-    for element in component.root.iter(NAMESPACE + "layoutItems"):
-        field = text(element, "field")
-        if field and field.endswith("__c") and owner.field(field) is None:
-            raise Problem(f"In field: field - no CustomField named {owner.name}.{field} found")
+def _compact_layouts(schema: Schema, component: Component) -> list[Outcome]:
+    owner = _owner(schema, component.name)
+    if owner is None:
+        return []
+    outcomes = []
+    for element in children(component.root, "compactLayouts"):
+        name = f"{component.name}.{text(element, 'fullName')}"
+        problem = _try(_check_compact, owner, element)
+        outcomes.append(Outcome("CompactLayout", name, component.file, problem))
+    return outcomes
 
 
-def _tab(schema: Schema, component: Component) -> None:
-    owner = schema.get(component.name)
-    if flag(component.root, "customObject") and (owner is None or not owner.custom):
-        raise Problem(f"In field: customObject - no CustomObject named {component.name} found")
-    if text(component.root, "motif") is None:
-        raise Problem("Required field is missing: motif")
+def _check_compact(owner: ObjectType, element: Element) -> None:
+    compact_layout(owner, element)
 
 
-_CHECKS: dict[str, Callable[[Schema, Component], None]] = {"Layout": _layout, "CustomTab": _tab}
+def _assign_compact(schema: Schema, pages: Pages, component: Component) -> None:
+    owner = _owner(schema, component.name)
+    if owner is not None:
+        assign_compact_layout(pages, owner, component.root)
+
+
+def _keep_view(pages: Pages, owner: ObjectType, element: Element) -> None:
+    view = list_view(owner, element)
+    pages.list_views[view.object, view.name] = view
+
+
+def apply_around(schema: Schema, pages: Pages, package: Package) -> list[Outcome]:
+    """Layouts, then tabs, then apps, which name tabs; other accepted types have nothing to check here."""
+    outcomes = []
+    ordered = [component for kind in _CHECKS for component in package.of(kind)]
+    ordered += [each for each in package.components if each.type not in {*_CHECKS, *_ELSEWHERE}]
+    for component in ordered:
+        outcome = Outcome(component.type, component.name, component.file, created=True)
+        check = _CHECKS.get(component.type)
+        if check is not None:
+            outcome.created = component.name not in {*pages.layouts, *pages.tabs, *pages.apps}
+            outcome.problem = _try(check, schema, pages, component)
+        outcomes.append(outcome)
+    return outcomes
+
+
+_ELSEWHERE = frozenset({"CustomObject", "PermissionSet"})
+_CHECKS: dict[str, Callable[[Schema, Pages, Component], None]] = {
+    "Layout": add_layout,
+    "CustomTab": add_tab,
+    "CustomApplication": add_app,
+}

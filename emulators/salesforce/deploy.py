@@ -58,12 +58,14 @@ def deploy(org: Org, data: bytes, check_only: bool = False) -> list[Outcome]:
     for item in trial.objects.values():
         item.fields = dict(item.fields)
     mark = org.store.mark()
-    outcomes = package.outcomes + apply_objects(trial, package) + apply_around(trial, package)
-    outcomes += apply_permission_sets(org, trial, package)
+    pages = org.pages.copy()
+    outcomes = package.outcomes + apply_objects(trial, pages, package) + apply_around(trial, pages, package)
+    outcomes += apply_permission_sets(org, trial, pages, package)
     if check_only or any(outcome.problem for outcome in outcomes):
         org.store.undo_to(*mark)
         return outcomes
     org.schema.objects = trial.objects
+    org.pages = pages
     org.schema_changed = org.clock.now()
     _fill_new_fields(org)
     org.index_fields()

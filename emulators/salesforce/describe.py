@@ -37,7 +37,7 @@ def describe_field(field: Field, writable: bool = True) -> Json:
         "autoNumber": field.auto_number is not None,
         "byteLength": field.length if field.type in {"id", "reference"} else field.length * 3,
         "calculated": field.calculated,
-        "calculatedFormula": None,
+        "calculatedFormula": field.formula,
         "cascadeDelete": field.cascade and field.custom,
         "caseSensitive": field.case_sensitive,
         "compoundFieldName": field.compound,

@@ -48,6 +48,7 @@ class Field:
     auto_number: str | None = None
     compound_of: str | None = None
     calculated: bool = False
+    formula: str | None = None
     compound: str | None = None
     guarded: bool | None = None
     custom: bool = False
@@ -81,6 +82,7 @@ class ObjectType:
     updateable: bool = True
     deletable: bool = True
     mergeable: bool = False
+    private: bool = False  # shown to its owner only, and to who may view all records
     fields: dict[str, Field] = field(default_factory=dict)
 
     def add(self, new: Field) -> None:

@@ -1,5 +1,7 @@
 """Record ids: 15 case-sensitive characters and their 18-character form with the checksum suffix."""
 
+from functools import lru_cache
+
 from emulators.salesforce.errors import OrgError
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -8,6 +10,7 @@ _ALLOWED = frozenset(_ALPHABET)
 _POD = "Hs"  # two characters that name the instance, as in real ids
 
 
+@lru_cache(maxsize=65_536)  # a parent's id comes with every child
 def checksum(short: str) -> str:
     """The three characters that tell which of the 15 are upper case, five to a character."""
     suffix = ""
@@ -29,7 +32,7 @@ def make_id(prefix: str, number: int) -> str:
 
 def is_id(value: object) -> bool:
     """Whether a value has the form of an id: 15 characters, or 18 with the right checksum."""
-    if not isinstance(value, str) or not set(value) <= _ALLOWED:
+    if not isinstance(value, str) or not _ALLOWED.issuperset(value):
         return False
     if len(value) == 18:
         return checksum(value[:15]).upper() == value[15:].upper()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
 from emulators.engine.clock import Clock
+from emulators.salesforce.administration import RowFault, ValidationRule
 from emulators.salesforce.errors import OrgError
 from emulators.salesforce.fields import Field, ObjectType
+from emulators.salesforce.formulas import with_formulas
+from emulators.salesforce.locks import Locks
+from emulators.salesforce.pages import Pages
 from emulators.salesforce.schema import UNRESTRICTED, Access, Schema
 from emulators.salesforce.settings import SalesforceSettings
 from emulators.salesforce.soql.columns import Column, World, resolve
@@ -18,6 +21,7 @@ from emulators.salesforce.soql.parser import parse_condition
 from emulators.salesforce.soql.tree import Name, Query
 from emulators.salesforce.store import Row, Store
 from emulators.salesforce.values import org_time
+from emulators.salesforce.write_plan import WritePlan
 
 # Stage, closed, won, default probability, forecast category and its name: what a new org comes with.
 _STAGES = (
@@ -48,45 +52,6 @@ _KEPT_WHEN_EMPTIED = frozenset(
 )
 
 
-@dataclass
-class ValidationRule:
-    """Refuses a save when its condition (as in a SOQL WHERE) is true of the new row."""
-
-    object: str
-    when: str
-    message: str
-    field: str | None = None
-    active: bool = True
-
-
-@dataclass
-class RowFault:
-    """Refuses the writing of rows: those with the given ids, or the nth matching row, or every one."""
-
-    code: str = "UNABLE_TO_LOCK_ROW"
-    message: str | None = None
-    object: str | None = None
-    ids: list[str] = field(default_factory=list)
-    nth: list[int] | None = None
-    times: int | None = None
-    matched: int = 0
-    struck: int = 0
-
-    def strikes(self, object_name: str, record_ids: Sequence[str]) -> bool:
-        """Count a row (its own id and its parents', where `ids` is set) and say whether to refuse it."""
-        if self.object is not None and self.object.lower() != object_name.lower():
-            return False
-        if self.ids and not set(record_ids) & set(self.ids):
-            return False
-        self.matched += 1
-        if self.nth is not None and self.matched not in self.nth:
-            return False
-        if self.times is not None and self.struck >= self.times:
-            return False
-        self.struck += 1
-        return True
-
-
 class Org:
     """Holds everything that `reset` empties; the REST layer and the control endpoints work on it."""
 
@@ -95,10 +60,13 @@ class Org:
         self.settings = settings
         self.schema = Schema(settings.multi_currency)
         self.schema_changed = clock.now()
+        self.pages = Pages()
+        self.locks = Locks()
         self.store = Store()
         self.rules: list[ValidationRule] = []
         self.row_faults: list[RowFault] = []
         self._access: dict[str, tuple[object, Access]] = {}
+        self._plans: dict[tuple[int, str], WritePlan] = {}
         self.org_id = self.user_id = self.admin_id = self.standard_pricebook_id = ""
         self._found()
 
@@ -186,9 +154,11 @@ class Org:
 
     def index_fields(self) -> None:
         """Index what is looked up by value or by parent; called after each change of the schema."""
+        self._plans.clear()
         for item in self.schema.objects.values():
             for each in item.fields.values():
-                wanted = each.unique or each.external_id or each.id_lookup or each.cascade
+                looked_up = each.unique or each.external_id or each.id_lookup
+                wanted = looked_up or (each.references and each.references != ("User",))
                 if wanted and each.type != "id" and not self.store.indexed(item.name, each.name):
                     self.store.index(item.name, each.name)
 
@@ -198,6 +168,10 @@ class Org:
         item = self.schema.by_prefix(record_id) if record_id else None
         row = self.store.get(item.name, record_id) if item and record_id else None
         return (item, row) if item and row else None
+
+    def shown(self, item: ObjectType, row: Row) -> Row:
+        """The row with what is computed only when it is looked at."""
+        return with_formulas(item, row, self.clock.now().date())
 
     def world(self, access: Access) -> World:
         return World(self.schema, self.store, access, self.clock.now())
@@ -225,11 +199,15 @@ class Org:
             for row in self._live("PermissionSetAssignment")
             if row["AssigneeId"] == user_id
         }
-        fields = [row for row in self._live("FieldPermissions") if row["ParentId"] in assigned]
+        return self.access_by(assigned, restricted=self.settings.restricted_user)
+
+    def access_by(self, set_ids: Collection[str], *, restricted: bool = False) -> Access:
+        """What permission sets show and allow together."""
+        fields = [row for row in self._live("FieldPermissions") if row["ParentId"] in set_ids]
         objects: dict[str, frozenset[str]] = {}
         for row in self._live("ObjectPermissions"):
-            if row["ParentId"] in assigned:
-                actions = ("Create", "Read", "Edit", "Delete")
+            if row["ParentId"] in set_ids:
+                actions = ("Create", "Read", "Edit", "Delete", "ViewAllRecords")
                 granted = {action.lower() for action in actions if row.get(f"Permissions{action}")}
                 key = row["SobjectType"].lower()
                 objects[key] = objects.get(key, frozenset()) | granted
@@ -238,11 +216,19 @@ class Org:
             frozenset(row["Field"].lower() for row in fields if row.get("PermissionsEdit")),
             objects,
             frozenset(name.lower() for name in self.settings.hidden_fields),
-            self.settings.restricted_user,
+            restricted,
         )
 
     def _live(self, name: str) -> list[Row]:
         return [row for row in self.store.rows(name).values() if not row.get("IsDeleted")]
+
+    def plan(self, access: Access, item: ObjectType) -> WritePlan:
+        """What a user with this access may write on the object, as long as neither changes."""
+        key = (id(access), item.name)
+        known = self._plans.get(key)
+        if known is None or known.access is not access or known.item is not item:
+            known = self._plans[key] = WritePlan(access, item)
+        return known
 
     # -- what an administrator set up ---------------------------------------------------------------------
 
@@ -268,16 +254,29 @@ class Org:
                 raise OrgError("FIELD_CUSTOM_VALIDATION_EXCEPTION", rule.message, fields)
 
     def check_row_faults(self, item: ObjectType, row: Row) -> None:
-        """Raise what a row fault says, by the row's own id or by that of a parent it would lock."""
-        ids = [row.get("Id") or "", *(row.get(f.name) or "" for f in _locking(item))]
-        for fault in self.row_faults:
-            if fault.strikes(item.name, ids):
-                locked = "unable to obtain exclusive access to this record or 1 records: "
-                raise OrgError(fault.code, fault.message or locked + (ids[0] or ids[-1]), [])
+        """Raise what a row fault says, by the row's own id or by that of a parent; refuse a row in other hands."""
+        if self.row_faults:
+            ids = [row.get("Id") or "", *(row.get(f.name) or "" for f in _parents(item))]
+            for fault in self.row_faults:
+                if fault.strikes(item.name, ids):
+                    raise OrgError(fault.code, fault.message or _LOCKED + (ids[0] or ids[-1]), [])
+        if self.locks.writing is not None:
+            locking = [row.get(each.name) or "" for each in _parents(item) if _locks_parent(each)]
+            taken = self.locks.take([row.get("Id") or "", *locking])
+            if taken is not None:
+                raise OrgError("UNABLE_TO_LOCK_ROW", _LOCKED + taken, [])
 
 
-def _locking(item: ObjectType) -> list[Field]:
+_LOCKED = "unable to obtain exclusive access to this record or 1 records: "
+
+
+def _parents(item: ObjectType) -> list[Field]:
     return [each for each in item.references() if each.references != ("User",)]
+
+
+def _locks_parent(each: Field) -> bool:
+    """A lookup that is cleared when its target goes does not lock it ("Record-Level Access: Under the Hood")."""
+    return each.cascade or each.restrict_delete or (not each.custom and "Account" in each.references)
 
 
 def _no_semi_join(query: Query) -> list[Any]:

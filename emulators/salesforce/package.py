@@ -22,6 +22,9 @@ FOLDERS = {
     "quickActions": ("QuickAction", "quickAction"),
 }
 
+# Component type → its elements in an object's file.
+PARTS = {"CustomField": "fields", "ListView": "listViews", "CompactLayout": "compactLayouts"}
+
 
 class Problem(Exception):  # noqa: N818 - the Metadata API's own word for it
     """Why a component is refused, in the deployment's words."""
@@ -150,7 +153,7 @@ def _is_named(package: Package, component: Component) -> bool:
     if package.names(component.type, component.name, wildcard=component.type != "CustomObject" or custom):
         return True
     prefix = component.name + "."
-    parts = package.named.get("CustomField", set()) | package.named.get("ListView", set())
+    parts = set().union(*(package.named.get(kind, set()) for kind in PARTS))
     return component.type == "CustomObject" and any(member.startswith(prefix) for member in parts)
 
 
@@ -159,7 +162,7 @@ def _missing(package: Package) -> Iterator[Outcome]:
     for kind, members in package.named.items():
         for member in sorted(members - {"*"}):
             present = (kind, member) in found
-            if kind in {"CustomField", "ListView"}:
+            if kind in PARTS:
                 present = _has_part(package, kind, member)
             if not present:
                 message = f"{kind} '{member}' was named in package.xml but not found in the zip"
@@ -168,8 +171,8 @@ def _missing(package: Package) -> Iterator[Outcome]:
 
 def _has_part(package: Package, kind: str, member: str) -> bool:
     owner, _, part = member.partition(".")
-    list_tag = "fields" if kind == "CustomField" else "listViews"
     for component in package.of("CustomObject"):
         if component.name == owner:
-            return any(text(element, "fullName") == part for element in children(component.root, list_tag))
+            elements = children(component.root, PARTS[kind])
+            return any(text(element, "fullName") == part for element in elements)
     return False

@@ -15,6 +15,7 @@ from emulators.salesforce.package import (
     flag,
     text,
 )
+from emulators.salesforce.pages import Pages
 from emulators.salesforce.schema import Schema
 
 _TAGS = frozenset(
@@ -40,17 +41,19 @@ _NEEDS = {
     "viewAllRecords": ("allowRead",),
     "modifyAllRecords": ("allowRead", "allowEdit", "allowDelete", "viewAllRecords"),
 }
+_USER_PERMISSIONS = frozenset({"ApiEnabled", "EditEvent", "EditTask", "RunReports", "ViewSetup"})
 # Reading these needs reading accounts, in the same permission set.
 _BELOW_ACCOUNT = ("Contact", "Opportunity")
 
 
-def apply_permission_sets(org: Org, schema: Schema, package: Package) -> list[Outcome]:
+def apply_permission_sets(org: Org, schema: Schema, pages: Pages, package: Package) -> list[Outcome]:
     """Write the permission sets' rows; the caller undoes them when the deployment fails."""
     outcomes = []
     for component in package.of("PermissionSet"):
         outcome = Outcome("PermissionSet", component.name, component.file)
         try:
             _apply(org, schema, component, outcome)
+            pages.granted[component.name] = _shown(pages, component.root)
         except Problem as problem:
             outcome.problem = str(problem)
         outcomes.append(outcome)
@@ -80,6 +83,27 @@ def _apply(org: Org, schema: Schema, component: Component, outcome: Outcome) -> 
     for name, grants in objects:
         row = {_OBJECT_FLAGS[key]: key in grants for key in _OBJECT_FLAGS}
         org.insert("ObjectPermissions", {"ParentId": set_id, "SobjectType": name} | row)
+
+
+def _shown(pages: Pages, root: Element) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The tabs and apps that the set shows; both must be there."""
+    tabs, apps = [], []
+    for element in children(root, "tabSettings"):
+        tab, visibility = text(element, "tab") or "", text(element, "visibility")
+        if tab not in pages.tabs and not tab.startswith("standard-"):
+            raise Problem(f"In field: tab - no CustomTab named {tab} found")
+        if visibility not in {"Available", "None", "Visible"}:
+            raise Problem(f"'{visibility}' is not a valid value for the enum 'PermissionSetTabVisibility'")
+        tabs += [tab] if visibility != "None" else []
+    for element in children(root, "applicationVisibilities"):
+        app = text(element, "application") or ""
+        if app not in pages.apps and not app.startswith("standard__"):
+            raise Problem(f"In field: application - no CustomApplication named {app} found")
+        apps += [app] if flag(element, "visible") else []
+    for element in children(root, "userPermissions"):
+        if text(element, "name") not in _USER_PERMISSIONS:
+            raise Problem(f"Unknown user permission: {text(element, 'name')}")
+    return tuple(tabs), tuple(apps)
 
 
 def _clear(org: Org, set_id: str) -> None:

@@ -63,7 +63,9 @@ def create_record(api: Api, ask: Ask) -> Answer:
 def read_record(api: Api, ask: Ask) -> Answer:
     item = visible_object(api, ask, ask.path[1])
     row = api.writer(ask).existing(item, ask.path[2])
-    return Answer(200, record_json(api.access(ask), item, row, ask.version, wanted_fields(ask)))
+    return Answer(
+        200, record_json(api.access(ask), item, api.org.shown(item, row), ask.version, wanted_fields(ask))
+    )
 
 
 def update_record(api: Api, ask: Ask) -> Answer:
@@ -149,7 +151,8 @@ def read_by_external_id(api: Api, ask: Ask) -> Answer:
     item, matches = _named(api, ask)
     if len(matches) > 1:
         return Answer(300, _choices(item, matches, ask.version))
-    return Answer(200, record_json(api.access(ask), item, matches[0], ask.version, wanted_fields(ask)))
+    row = api.org.shown(item, matches[0])
+    return Answer(200, record_json(api.access(ask), item, row, ask.version, wanted_fields(ask)))
 
 
 def delete_by_external_id(api: Api, ask: Ask) -> Answer:

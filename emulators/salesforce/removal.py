@@ -50,9 +50,14 @@ def _check_won_deals(org: Org, item: ObjectType, row: Row) -> None:
 
 def _pointing_at(org: Org, item: ObjectType, record_id: str) -> Iterator[tuple[ObjectType, Field, Row]]:
     for child, field in org.schema.children(item):
-        rows = org.store.rows(child.name).values()
-        for row in [r for r in rows if r.get(field.name) == record_id and not r.get("IsDeleted")]:
+        for row in _rows_with(org, child.name, field.name, record_id):
             yield child, field, row
+
+
+def _rows_with(org: Org, name: str, field: str, record_id: str) -> list[Row]:
+    indexed = org.store.indexed(name, field)
+    rows = org.store.find(name, field, record_id) if indexed else org.store.rows(name).values()
+    return [row for row in rows if row.get(field) == record_id and not row.get("IsDeleted")]
 
 
 def _delete(org: Org, item: ObjectType, row: Row, changes: Row) -> None:

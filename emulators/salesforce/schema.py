@@ -122,7 +122,8 @@ class Access:
         return key in self.readable if field.custom or self.restricted else key not in self.hidden
 
     def edits(self, item: ObjectType, field: Field) -> bool:
-        if self.everything or field.system or not (field.custom or self.restricted):
+        guarded = field.custom or (self.restricted and item.name not in _OPEN)
+        if self.everything or field.system or not guarded:
             return self.sees(item, field)
         return _key(item, field) in self.editable
 

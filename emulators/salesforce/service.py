@@ -1,11 +1,12 @@
 """The Salesforce emulator: one org over HTTP, in the wire format of the REST API.
 
 Any host is accepted, so that a client's adapter may route `https://….my.salesforce.com` here. Bulk API, SOAP,
-Apex, triggers, flows, sharing rules, formula fields and duplicate rules are not emulated.
+Apex, triggers, flows, sharing rules, duplicate rules and formulas beyond sums are not emulated.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,6 +23,7 @@ from emulators.salesforce.control import org_routes
 from emulators.salesforce.errors import OrgError, not_found
 from emulators.salesforce.oauth import Sessions, token_answer, userinfo
 from emulators.salesforce.org import Org
+from emulators.salesforce.record_page import asked_for, record_page
 from emulators.salesforce.routes import ROUTES
 from emulators.salesforce.settings import SalesforceSettings
 
@@ -64,6 +66,7 @@ class SalesforceService(Service):
         self.settings = settings
         self.sessions = Sessions(self.clock, settings)
         self._requests: deque[datetime] = deque()
+        self._in_flight: dict[int, float] = {}  # call → when it came, by a clock that nobody moves
         settings.when_recast(self.reset_data)
         self.org = Org(self.clock, settings)
         self.api = Api(self.org, ROUTES, self)
@@ -99,8 +102,22 @@ class SalesforceService(Service):
         used, allowed = self.api_usage()
         if used >= allowed:
             return _error(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
+        if self._too_many_long_ones():
+            return _error(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded.")
         self._requests.append(self.clock.now())
+        self._in_flight[id(call)] = time.monotonic()
         return None
+
+    def depart(self, call: Call) -> None:
+        self._in_flight.pop(id(call), None)
+        self.org.locks.release(id(call))
+
+    def _too_many_long_ones(self) -> bool:
+        most = self.settings.concurrent_long_requests
+        if most is None or len(self._in_flight) < most:
+            return False
+        horizon = time.monotonic() - self.settings.long_request_seconds
+        return sum(began <= horizon for began in self._in_flight.values()) >= most
 
     def handle(self, call: Call) -> Answer:
         if call.path.startswith("/services/oauth2/"):
@@ -108,12 +125,14 @@ class SalesforceService(Service):
         if call.path.rstrip("/") == _DATA:
             return Answer(200, versions())
         if not call.path.startswith(_DATA):
-            return Answer(404, not_found().as_request_error())
+            return self._page(call) or Answer(404, not_found().as_request_error())
         try:
             ask = self._ask(call)
         except OrgError as error:
             return Answer(error.status, error.as_request_error())
+        self.org.locks.writing = id(call) if self.settings.refuse_locked_rows else None
         answer = self.api.answer(ask)
+        self.org.locks.writing = None
         call.effects.extend(RecordEffect(*effect) for effect in self.org.store.take_effects())
         return answer
 
@@ -137,6 +156,17 @@ class SalesforceService(Service):
             answer.body = fault.response
         answer.headers |= fault.headers or {}
         return answer
+
+    def _page(self, call: Call) -> Answer | None:
+        """A record's page for a browser; None for what is no address of one."""
+        record_id = asked_for(call.path) if call.method == "GET" else None
+        if record_id is None:
+            return None
+        shown = record_page(self.org, record_id)
+        missing = "There is no such record, or it was deleted. The emulator forgets everything when it stops."
+        return Answer(
+            404 if shown is None else 200, shown or missing, {"content-type": "text/html; charset=utf-8"}
+        )
 
     def _oauth(self, call: Call) -> Answer:
         resource = call.path.removeprefix("/services/oauth2/").strip("/")
@@ -168,6 +198,14 @@ def _error(status: int, code: str, message: str) -> Answer:
     return Answer(status, OrgError(code, message).as_request_error())
 
 
+def _sub_rows(sub: Any) -> int:
+    if not isinstance(sub, dict) or sub.get("method") == "GET":
+        return 0
+    body = sub.get("body")
+    records = body.get("records") if isinstance(body, dict) else None
+    return len(records) if isinstance(records, list) else 1
+
+
 def _rows(call: Call) -> int:
     """How many records a call writes; 0 for one that reads."""
     if call.method not in {"POST", "PATCH", "DELETE"} or not call.path.startswith(_DATA):
@@ -176,7 +214,5 @@ def _rows(call: Call) -> int:
     if isinstance(body, dict) and isinstance(body.get("records"), list):
         return len(body["records"])
     if isinstance(body, dict) and isinstance(body.get("compositeRequest"), list):
-        return sum(
-            1 for sub in body["compositeRequest"] if isinstance(sub, dict) and sub.get("method") != "GET"
-        )
+        return sum(map(_sub_rows, body["compositeRequest"]))
     return len(call.query["ids"].split(",")) if "ids" in call.query else 1

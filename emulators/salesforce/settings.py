@@ -24,6 +24,9 @@ class SalesforceSettings(Settings):
     api_used: calls that others have made today, counted on top of ours.
     session_lifetime_seconds: how long an access token holds, by the emulators' clock.
     per_record_latency_seconds: added to `latency_seconds` for each record that a call writes.
+    concurrent_long_requests: how many calls may be in flight for `long_request_seconds` or more before another
+        is refused with 403 REQUEST_LIMIT_EXCEEDED (25 in production, 20 s).
+    refuse_locked_rows: a row that another call in flight has written is refused with UNABLE_TO_LOCK_ROW.
     client_id, client_secret, public_key: the External Client App; the key (PEM) verifies JWT bearer logins.
     hidden_fields: standard fields the integration user may not see, as `Account.Phone`.
     restricted_user: the integration user has the licence for integrations, which sees no standard object or
@@ -37,6 +40,9 @@ class SalesforceSettings(Settings):
     api_used: int = 0
     session_lifetime_seconds: float = 7200.0
     per_record_latency_seconds: float = 0.0
+    concurrent_long_requests: int | None = 25
+    long_request_seconds: float = 20.0
+    refuse_locked_rows: bool = False
     client_id: str = CLIENT_ID
     client_secret: str = CLIENT_SECRET
     public_key: str | None = None

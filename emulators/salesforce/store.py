@@ -1,6 +1,6 @@
 """Rows of the org with an undo log: a refused row or an all-or-none call leaves nothing behind."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,8 @@ class Store:
         self._undo: list[tuple[str, str, Row | None]] = []
         self.effects: list[tuple[str, str, str, tuple[str, ...]]] = []
         self._versions: dict[str, int] = {}
-        self._unique: dict[tuple[str, str], dict[str, set[str]]] = {}
+        # table → field → value in any case → ids
+        self._indexes: dict[str, dict[str, dict[str, set[str]]]] = {}
 
     def new_id(self, item: ObjectType) -> str:
         return make_id(item.prefix, self.next_number(item.name + "#id"))
@@ -49,17 +50,26 @@ class Store:
         self._reindex(name, record_id, before, row)
 
     def index(self, name: str, field: str) -> None:
-        """Keep an index of a field that is looked up by value (unique fields, External IDs), in any case."""
-        values = self._unique.setdefault((name, field), {})
+        """Keep an index of a field that is looked up by value (unique fields, External IDs, lookups)."""
+        values = self._indexes.setdefault(name, {}).setdefault(field, {})
         values.clear()
         for record_id, row in self.rows(name).items():
             self._enter(values, row.get(field), record_id)
 
     def find(self, name: str, field: str, value: str) -> list[Row]:
         """Undeleted rows with that value of an indexed field, compared in any case."""
-        ids = self._unique.get((name, field), {}).get(_key(value), set())
-        rows = (self.tables[name][record_id] for record_id in sorted(ids))
-        return [row for row in rows if not row.get("IsDeleted")]
+        ids = self._indexes.get(name, {}).get(field, {}).get(_key(value))
+        if not ids:
+            return []
+        table = self.tables[name]
+        found = (table[record_id] for record_id in (sorted(ids) if len(ids) > 1 else ids))
+        return [row for row in found if not row.get("IsDeleted")]
+
+    def any_of(self, name: str, field: str, values: Iterable[str]) -> list[Row]:
+        """Rows, deleted ones too, with one of the values of an indexed field, in the order they were made."""
+        index = self._indexes.get(name, {}).get(field, {})
+        ids = {record_id for value in values for record_id in index.get(_key(value), ())}
+        return [self.tables[name][record_id] for record_id in sorted(ids)]
 
     def forget(self, name: str, keep: set[str]) -> None:
         """Drop a table's rows but those with the ids to keep; this cannot be undone."""
@@ -68,7 +78,7 @@ class Store:
             self._reindex(name, record_id, table.pop(record_id), None)
 
     def indexed(self, name: str, field: str) -> bool:
-        return (name, field) in self._unique
+        return field in self._indexes.get(name, {})
 
     @contextmanager
     def undoable(self) -> Iterator[None]:
@@ -102,10 +112,9 @@ class Store:
 
     def _reindex(self, name: str, record_id: str, before: Row | None, after: Row | None) -> None:
         self._versions[name] = self._versions.get(name, 0) + 1
-        for (table, field), values in self._unique.items():
-            if table != name:
-                continue
-            old, new = (before or {}).get(field), (after or {}).get(field)
+        for field, values in self._indexes.get(name, {}).items():
+            old = before.get(field) if before else None
+            new = after.get(field) if after else None
             if old == new:
                 continue
             if old is not None:

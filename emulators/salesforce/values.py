@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache, partial
 from typing import Any
 
 from emulators.salesforce.errors import OrgError
@@ -15,13 +16,15 @@ from emulators.salesforce.fields import NUMBER_TYPES, Field
 from emulators.salesforce.ids import is_id, long_id
 
 Value = Any
+Reader = Callable[[object], Value]
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:\"]+@[^\s@<>()\[\],;:\"]+\.[^\s@<>()\[\],;:\".]{2,}")
 _INT_LIMIT = 2**31
+_TOO_LARGE = Decimal("Infinity")
 
 
 def org_time(moment: datetime) -> str:
     """A moment as the org stores audit fields: to the second, in UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + ".000+0000"
 
 
 def _unreadable(field: Field, value: object) -> OrgError:
@@ -48,8 +51,12 @@ def read_json(field: Field, value: object) -> Value:
     """The value as rows keep it; raises JSON_PARSER_ERROR for a wrong type, as the org's JSON reader does."""
     if value is None or value == "":
         return None
-    read = _READERS.get(field.type, _text)
-    return read(field, value)
+    return reader(field)(value)
+
+
+def reader(field: Field) -> Reader:
+    """How a value of the field that is neither null nor empty is read."""
+    return partial(_READERS.get(field.type, _text), field)
 
 
 def _text(field: Field, value: object) -> str | None:
@@ -69,33 +76,49 @@ def _boolean(field: Field, value: object) -> bool:
 def _number(field: Field, value: object) -> Decimal | int:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise _unreadable(field, value)
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        raise _unreadable(field, value) from None
-    if not number.is_finite():
+    number = _parsed(str(value), field.type, field.precision, field.scale)
+    if number is None:
         raise _unreadable(field, value)
-    limit = _INT_LIMIT if field.type == "int" else 10 ** max(field.precision - field.scale, 1)
-    if abs(number) >= limit:
+    if number == _TOO_LARGE:
         raise OrgError(
             "NUMBER_OUTSIDE_VALID_RANGE",
             f"{field.label}: value outside of valid range on numeric field: {value}",
             [field.name],
         )
-    if field.type == "int":
-        return int(number)
-    return number.quantize(Decimal(1).scaleb(-field.scale), ROUND_HALF_UP)
+    return number
+
+
+@lru_cache(maxsize=16_384)
+def _parsed(text: str, kind: str, precision: int, scale: int) -> Decimal | int | None:
+    """The number as rows keep it; None for what is none, _TOO_LARGE beyond the field's digits."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    if not number.is_finite():
+        return None
+    if abs(number) >= (_INT_LIMIT if kind == "int" else 10 ** max(precision - scale, 1)):
+        return _TOO_LARGE
+    return int(number) if kind == "int" else number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP)
 
 
 def _moment(field: Field, value: object) -> str:
     if not isinstance(value, str):
         raise _unreadable(field, value)
     try:
-        if field.type == "date":
-            return date.fromisoformat(value[:10]).isoformat()
-        return org_time(parse_datetime(value))
+        return _day(value) if field.type == "date" else _instant(value)
     except ValueError:
         raise _unreadable(field, value) from None
+
+
+@lru_cache(maxsize=16_384)  # the same few moments come again in every row of a batch
+def _instant(text: str) -> str:
+    return org_time(parse_datetime(text))
+
+
+@lru_cache(maxsize=4096)
+def _day(text: str) -> str:
+    return date.fromisoformat(text[:10]).isoformat()
 
 
 def _reference(field: Field, value: object) -> str:
@@ -126,7 +149,7 @@ def check_value(field: Field, value: Value) -> None:
             f"{field.label}: data value too large: {shown} (max length={field.length})",
             [field.name],
         )
-    if field.restricted and value not in {item.value for item in field.picklist}:
+    if field.restricted and all(item.value != value for item in field.picklist):
         raise OrgError(
             "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
             f"{field.label}: bad value for restricted picklist field: {value}",

@@ -17,7 +17,8 @@ from emulators.salesforce.ids import is_id, long_id
 from emulators.salesforce.org import Org
 from emulators.salesforce.schema import Access
 from emulators.salesforce.store import Row
-from emulators.salesforce.values import check_value, read_json
+from emulators.salesforce.values import check_value
+from emulators.salesforce.write_plan import Parent
 
 Payload = Mapping[str, Any]
 
@@ -36,21 +37,19 @@ class Writer:
     def read(self, item: ObjectType, payload: Payload) -> Row:
         """The payload by canonical field names and types. A parent may be named by External ID:
         `{"Account": {"Number__c": "7"}}`. Raises INVALID_FIELD and JSON_PARSER_ERROR."""
-        values: Row = {}
-        for name, given in payload.items():
-            if name.lower() == "attributes":
-                continue
-            field = self.access.field(item, name)
-            if field is not None:
-                values[field.name] = read_json(field, given)
-                continue
-            parent = item.by_relationship(name)
-            if parent is None or not isinstance(given, Mapping) or not self.access.sees(item, parent):
-                raise unknown_column(name, item.name)
-            values[parent.name] = self._by_external_id(parent, given)
-        return values
+        return self.org.plan(self.access, item).read(payload)
 
-    def _by_external_id(self, reference: Field, given: Mapping[str, Any]) -> str:
+    def _with_parents(self, values: Row) -> Row:
+        """The values with the ids of parents that are named by External ID. Raises INVALID_FIELD: of the row."""
+        if not any(type(value) is Parent for value in values.values()):
+            return values
+        return {
+            name: self._by_external_id(value) if type(value) is Parent else value
+            for name, value in values.items()
+        }
+
+    def _by_external_id(self, parent: Parent) -> str:
+        reference, given = parent.reference, parent.given
         target = self.org.schema.require(reference.references[0])
         pairs = [(key, value) for key, value in given.items() if key.lower() != "attributes"]
         field = self.access.field(target, pairs[0][0]) if len(pairs) == 1 else None
@@ -73,6 +72,7 @@ class Writer:
         if not self.access.may("create", item) or not (item.createable or self.raw):
             message = f"entity type {item.name} does not support create"
             raise OrgError("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", message, [])
+        values = self._with_parents(values)
         self._check_writable(item, values, creating=True)
         row = self.org.blank(item) | values
         self._number(item, row)
@@ -80,7 +80,7 @@ class Writer:
         system = {"CreatedDate": now, "LastModifiedDate": now, "SystemModstamp": now}
         system |= {"CreatedById": self.user_id, "LastModifiedById": self.user_id}
         row |= {name: value for name, value in system.items() if name not in values}
-        if item.field("OwnerId") and row.get("OwnerId") is None:
+        if self.org.plan(self.access, item).owned and row.get("OwnerId") is None:
             row["OwnerId"] = self.user_id
         return self._save(item, row, None, tuple(values), "created")
 
@@ -89,8 +89,9 @@ class Writer:
         old = self.existing(item, record_id)
         if not self.access.may("edit", item) or not (item.updateable or self.raw):
             raise OrgError("INSUFFICIENT_ACCESS_OR_READONLY", "insufficient access rights on object id", [])
+        values = self._with_parents(values)
         self._check_writable(item, values, creating=False)
-        row = dict(old) | values
+        row = old | values
         now = self.org.stamp()
         stamps = {"LastModifiedDate": now, "SystemModstamp": now, "LastModifiedById": self.user_id}
         row |= {name: value for name, value in stamps.items() if name not in values}
@@ -143,39 +144,36 @@ class Writer:
     def _check_writable(self, item: ObjectType, values: Row, creating: bool) -> None:
         if self.raw:
             return
-        closed = [
-            field.name
-            for field in map(item.field, values)
-            if field is not None and not self._writable(item, field, creating)
-        ]
+        closed = self.org.plan(self.access, item).closed(values, creating)
         if closed:
             raise not_writable(closed)
 
-    def _writable(self, item: ObjectType, field: Field, creating: bool) -> bool:
-        allowed = field.createable if creating else field.updateable
-        return allowed and self.access.edits(item, field)
-
     def _check(self, item: ObjectType, row: Row, old: Row | None, changed: tuple[str, ...]) -> None:
-        missing = [f.name for f in item.fields.values() if self._missing(f, row, old, changed)]
+        missing = [f.name for f in self._required(item) if self._missing(f, row, old, changed)]
         if missing:
             message = f"Required fields are missing: [{', '.join(missing)}]"
             raise OrgError("REQUIRED_FIELD_MISSING", message, missing)
+        fields = self.org.plan(self.access, item).fields
         for name in changed:
-            field = item.field(name)
+            field = fields.get(name)
             if field is not None:
                 check_value(field, row.get(name))
-                self._check_reference(field, row.get(name))
+                if field.references:
+                    self._check_reference(field, row.get(name))
         self._check_currency(item, row, changed)
         self._check_unique(item, row, changed)
 
+    def _required(self, item: ObjectType) -> tuple[Field, ...]:
+        return self.org.plan(self.access, item).required
+
     @staticmethod
     def _missing(field: Field, row: Row, old: Row | None, changed: tuple[str, ...]) -> bool:
-        if field.nillable or row.get(field.name) is not None or not (field.createable or field.updateable):
+        if row.get(field.name) is not None:
             return False
         return field.name in changed if old is not None else not field.defaulted or field.name in changed
 
     def _check_reference(self, field: Field, value: Any) -> None:
-        if not field.references or value is None:
+        if value is None:
             return
         target = self.org.schema.by_prefix(value)
         if target is None or target.name not in field.references:
@@ -188,7 +186,7 @@ class Writer:
             raise OrgError("ENTITY_IS_DELETED", "entity is deleted", [])
 
     def _check_currency(self, item: ObjectType, row: Row, changed: tuple[str, ...]) -> None:
-        if "CurrencyIsoCode" not in changed or not item.field("CurrencyIsoCode"):
+        if "CurrencyIsoCode" not in changed or item.field("CurrencyIsoCode") is None:
             return
         active = {r["IsoCode"] for r in self.org.store.rows("CurrencyType").values() if r["IsActive"]}
         if row["CurrencyIsoCode"] not in active:
@@ -199,8 +197,9 @@ class Writer:
             )
 
     def _check_unique(self, item: ObjectType, row: Row, changed: tuple[str, ...]) -> None:
+        fields = self.org.plan(self.access, item).fields
         for name in changed:
-            field, value = item.field(name), row.get(name)
+            field, value = fields.get(name), row.get(name)
             if field is None or not field.unique or value is None:
                 continue
             for other in self.org.store.find(item.name, name, str(value)):
@@ -212,8 +211,8 @@ class Writer:
 
     def _number(self, item: ObjectType, row: Row) -> None:
         """Give auto-number fields their next number: `{00000000}` or `INV-{0000}`."""
-        for field in item.fields.values():
-            if field.auto_number is None or row.get(field.name) is not None:
+        for field in self.org.plan(self.access, item).numbered:
+            if row.get(field.name) is not None or field.auto_number is None:
                 continue
             head, _, rest = field.auto_number.partition("{")
             zeros, _, tail = rest.partition("}")

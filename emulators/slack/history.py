@@ -1,4 +1,4 @@
-"""conversations.history: which messages, in which pages."""
+"""conversations.history and conversations.replies: which messages, in which pages."""
 
 from __future__ import annotations
 
@@ -22,23 +22,46 @@ def history(messages: Sequence[Message], arguments: Arguments) -> dict[str, Any]
     oldest, latest = _moment(arguments, "oldest"), _moment(arguments, "latest")
     after = _cursor(arguments)
     forward = oldest is not None and latest is None
-    # A reply is found in its thread (conversations.replies), not here.
-    found = [message for message in messages if message.thread_ts in ("", message.ts)]
+    # A reply is found in its thread (conversations.replies), not here, unless it was broadcast.
+    found = [one for one in messages if one.broadcast or one.thread_ts in ("", one.ts)]
     found = [message for message in found if _within(message, oldest, latest, arguments.flag("inclusive"))]
     if not forward:
         found.reverse()
     if after is not None:
         found = [m for m in found if (to_micros(m.ts) >= after if forward else to_micros(m.ts) <= after)]
-    page, rest = found[:limit], found[limit:]
-    if forward:
+    answer = _page(found, limit, with_metadata=arguments.flag("include_all_metadata"), reverse=forward)
+    return {**answer, "pin_count": 0, "channel_actions_ts": None, "channel_actions_count": 0}
+
+
+def replies(messages: Sequence[Message], arguments: Arguments) -> dict[str, Any]:
+    """One page of a thread, oldest first; it begins with the message that opened it."""
+    opened = arguments.required("ts")
+    limit = arguments.limit(default=1000, most=1000)
+    oldest, latest = _moment(arguments, "oldest"), _moment(arguments, "latest")
+    after = _cursor(arguments)
+    thread = [message for message in messages if opened in (message.ts, message.thread_ts)]
+    if not any(message.ts == opened for message in thread):
+        raise SlackError("thread_not_found")
+    # The parent comes whatever the range says.
+    found = [
+        message
+        for message in thread
+        if message.ts == opened or _within(message, oldest, latest, arguments.flag("inclusive"))
+    ]
+    if after is not None:
+        found = [message for message in found if to_micros(message.ts) >= after]
+    return _page(found, limit, with_metadata=arguments.flag("include_all_metadata"))
+
+
+def _page(
+    found: Sequence[Message], limit: int, *, with_metadata: bool, reverse: bool = False
+) -> dict[str, Any]:
+    page, rest = list(found[:limit]), found[limit:]
+    if reverse:
         page.reverse()
-    with_metadata = arguments.flag("include_all_metadata")
     answer: dict[str, Any] = {
         "messages": [message.as_json(with_metadata=with_metadata) for message in page],
         "has_more": bool(rest),
-        "pin_count": 0,
-        "channel_actions_ts": None,
-        "channel_actions_count": 0,
     }
     if rest:
         cursor = base64.b64encode(f"{PREFIX}{to_micros(rest[0].ts)}".encode()).decode()

@@ -10,7 +10,7 @@ from typing import Any
 from emulators.engine import Call
 from emulators.slack.arguments import Arguments, SlackError
 from emulators.slack.blocks import MAX_TEXT_OF_ALL_BLOCKS, block_errors, text_length
-from emulators.slack.history import history
+from emulators.slack.history import history, replies
 from emulators.slack.world import BOT_ID, TEAM_ID, USER_ID, Channel, Message, World
 
 # Slack's documents: text over 40,000 characters is cut at posting and refused over 4,000 at an update. Here
@@ -58,6 +58,7 @@ def _post_message(world: World, arguments: Arguments, call: Call) -> dict[str, A
     message.metadata = _metadata(arguments)
     if message.thread_ts:
         world.find(channel, message.thread_ts)
+        message.broadcast = arguments.flag("reply_broadcast")
     world.post(channel, message)
     call.effect("message", f"{channel.id}/{ts}", "created")
     return {"channel": channel.id, "ts": ts, "message": message.as_json(with_metadata=True)}
@@ -87,6 +88,14 @@ def _history(world: World, arguments: Arguments, call: Call) -> dict[str, Any]:
     if not channel.joined:
         raise SlackError("not_in_channel")
     return history(world.messages(channel), arguments)
+
+
+def _replies(world: World, arguments: Arguments, call: Call) -> dict[str, Any]:
+    del call
+    channel = world.channel(arguments.required("channel"))
+    if not channel.joined:
+        raise SlackError("not_in_channel")
+    return replies(world.messages(channel), arguments)
 
 
 def _list(world: World, arguments: Arguments, call: Call) -> dict[str, Any]:
@@ -154,5 +163,6 @@ METHODS: Mapping[str, Method] = {
     "chat.update": Method(_update, "chat:write", 50),
     "conversations.history": Method(_history, "channels:history", 50),
     "conversations.info": Method(_info, "channels:read", 50),
+    "conversations.replies": Method(_replies, "channels:history", 50),
     "conversations.list": Method(_list, "channels:read", 20),
 }

@@ -1,7 +1,7 @@
 """The Slack emulator: the Web API methods that a bot which posts and looks up messages needs.
 
 It answers as Slack does: HTTP 200 with `"ok": false` and an `error`, HTTP 429 with `Retry-After` for too many
-requests. Text is stored as it was sent. Private channels, threads' replies, files and users are not emulated.
+requests. Text is stored as it was sent. Private channels, files and users are not emulated.
 """
 
 from __future__ import annotations

@@ -69,6 +69,7 @@ class Message:
     blocks: list[dict[str, Any]] = field(default_factory=list)
     metadata: dict[str, Any] | None = None
     thread_ts: str = ""
+    broadcast: bool = False  # an answer in a thread that the channel shows, too
     edited_ts: str = ""
     attachments: list[Any] = field(default_factory=list)
 
@@ -84,6 +85,8 @@ class Message:
         }
         optional = {"blocks": self.blocks, "attachments": self.attachments, "thread_ts": self.thread_ts}
         shown |= {name: value for name, value in optional.items() if value}
+        if self.broadcast:
+            shown["subtype"] = "thread_broadcast"
         if self.edited_ts:
             shown["edited"] = {"user": USER_ID, "ts": self.edited_ts}
         if with_metadata and self.metadata is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from typing import Any
 
 from emulators.stripe import crud
 from emulators.stripe.api import Api, merge_metadata
-from emulators.stripe.errors import StripeError, only_one_of
+from emulators.stripe.errors import StripeError, no_such, only_one_of
 from emulators.stripe.events import API_VERSION
 from emulators.stripe.model import Obj, Operation, Params, Resource
+from emulators.stripe.old_shapes import in_version
 from emulators.stripe.params import (
     EXPAND,
     Spec,
@@ -25,6 +27,7 @@ from emulators.stripe.params import (
 from emulators.stripe.world import ACCOUNT_ID, token
 
 ENDPOINTS = "webhook_endpoints"
+VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?")
 EVENTS_KEPT_SECONDS = 30 * 86400  # List Events reaches 30 days back (docs.stripe.com/api/events/list)
 
 
@@ -68,7 +71,18 @@ def list_events(api: Api, ids: list[str], params: Params) -> Obj:
             and (delivered is None or (event["pending_webhooks"] == 0) is delivered)
         )
 
-    return crud.page(api, api.world.all("event"), params, "/v1/events", "event", fits)
+    listed = crud.page(api, api.world.all("event"), params, "/v1/events", "event", fits)
+    version = api.settings.events_api_version
+    return {**listed, "data": [in_version(api.world, version, event) for event in listed["data"]]}
+
+
+def retrieve_event(api: Api, ids: list[str], params: Params) -> Obj:
+    """Older than 30 days it is missing, as at Stripe (docs.stripe.com/api/events/retrieve)."""
+    del params
+    event = api.find("event", ids[0])
+    if event["created"] < api.now - EVENTS_KEPT_SECONDS:
+        raise no_such("event", ids[0], "id", in_path=True)
+    return in_version(api.world, api.settings.events_api_version, event)
 
 
 EVENT = Resource(
@@ -77,7 +91,7 @@ EVENT = Resource(
     prefix="evt_",
     fields={"api_version": API_VERSION, "data": {}, "pending_webhooks": 0, "request": None, "type": ""},
     operations=(
-        crud.retrieve("events", "event", "event", "event_retrieve"),
+        Operation("GET", "events/{id}", retrieve_event, {"expand": EXPAND}, "event_read", "event_retrieve"),
         crud.lister(
             "events",
             "event",
@@ -122,11 +136,9 @@ def _check_url(url: str) -> None:
 def make_endpoint(api: Api, params: Params) -> Obj:
     """The secret shows in this one answer only. http is accepted: the emulator has receivers on loopback."""
     _check_url(params["url"])
-    if params.get("api_version", API_VERSION) != API_VERSION:
-        message = (
-            f"Invalid Stripe API version: {params['api_version']}. This emulator speaks {API_VERSION} only."
-        )
-        raise StripeError(message, param="api_version", validation=True)
+    version = params.get("api_version", API_VERSION)
+    if not VERSION.fullmatch(version) or version[:10] > API_VERSION[:10]:
+        raise StripeError(f"Invalid Stripe API version: {version}", param="api_version", validation=True)
     secret = "whsec_" + token(32)
     endpoint = api.blank("webhook_endpoint", _secret=secret, _reveal={"secret": secret})
     endpoint.update({**params, "metadata": merge_metadata({}, params.get("metadata"))})

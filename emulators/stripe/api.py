@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -72,11 +72,13 @@ class Api:
             emit(self, event, obj)
         return obj
 
-    def change(self, obj: Obj, event: str | None, action: str, **values: Any) -> Obj:
-        """Set fields, note the effect, emit `event` with what they were before."""
+    def change(
+        self, obj: Obj, event: str | None, action: str, *, was: Mapping[str, Any] | None = None, **values: Any
+    ) -> Obj:
+        """Set fields, note the effect, emit `event` with what they were before; `was`: of parts changed already."""
         before = {name: clone(obj.get(name)) for name in values}
         obj.update(values)
-        previous = {name: old for name, old in before.items() if old != obj[name]}
+        previous = {name: old for name, old in before.items() if old != obj[name]} | dict(was or {})
         self.touched(obj, action)
         if event:
             emit(self, event, obj, previous if event.endswith(".updated") else None)

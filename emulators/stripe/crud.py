@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from emulators.stripe.api import Api, merged
@@ -160,14 +161,14 @@ def page(
         raise StripeError(message, param="ending_before", validation=True)
     if after is not None:
         start = _position(api, every, after, kind, "starting_after") + 1
-        objects = [obj for obj in every[start:] if fits(obj)]
+        objects = list(islice(filter(fits, islice(every, start, None)), limit + 1))
         chosen, has_more = objects[:limit], len(objects) > limit
     elif before is not None:
         end = _position(api, every, before, kind, "ending_before")
         objects = [obj for obj in every[:end] if fits(obj)]
         chosen, has_more = objects[-limit:], len(objects) > limit
     else:
-        objects = [obj for obj in every if fits(obj)]
+        objects = list(islice(filter(fits, every), limit + 1))
         chosen, has_more = objects[:limit], len(objects) > limit
     data = [api.world.render(obj) for obj in chosen]
     return {"object": "list", "data": data, "has_more": has_more, "url": url}

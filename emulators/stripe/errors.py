@@ -110,9 +110,10 @@ def rate_limited() -> StripeError:
 
 
 def card_declined(decline_code: str = "generic_decline", **extra: Any) -> StripeError:
+    expired = decline_code == "expired_card"
     return StripeError(
-        "Your card was declined.",
-        code="card_declined",
+        "Your card has expired." if expired else "Your card was declined.",
+        code="expired_card" if expired else "card_declined",
         status=402,
         kind="card_error",
         decline_code=decline_code,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emulators.stripe.deliveries import deliver, wanting
+from emulators.stripe.deliveries import THIN, send_out, wanting
 from emulators.stripe.model import Obj
+from emulators.stripe.thin import thin_event
 
 if TYPE_CHECKING:
     from emulators.stripe.api import Api
@@ -33,4 +34,9 @@ def emit(api: Api, kind: str, obj: Obj, previous: Obj | None = None) -> None:
     )
     world.add(event)
     for endpoint in endpoints:
-        deliver(api.service, world, endpoint, event)
+        send_out(api.service, world, endpoint, event)
+    destinations = wanting(world, f"v1.{kind}", THIN)
+    if destinations:
+        thin = thin_event(api, event)
+        for destination in destinations:
+            send_out(api.service, world, destination, thin)

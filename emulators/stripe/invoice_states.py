@@ -89,8 +89,17 @@ def _watch_due_date(api: Api, invoice: Obj) -> None:
         if invoice["status"] == "open":
             later.emit("invoice.overdue", invoice)
 
-    if invoice["due_date"] is not None:
-        api.later(max(0, invoice["due_date"] - api.now), overdue)
+    def due_soon(later: Api) -> None:
+        if invoice["status"] == "open":
+            later.emit("invoice.will_be_due", invoice)
+
+    if invoice["due_date"] is None:
+        return
+    wait = max(0, invoice["due_date"] - api.now)
+    api.later(wait, overdue)
+    notice = api.settings.will_be_due_days * DAY
+    if 0 < notice < wait:
+        api.later(wait - notice, due_soon)
 
 
 def send(api: Api, invoice: Obj, params: Params) -> Obj:

@@ -7,6 +7,7 @@ from typing import Any
 
 from emulators.stripe import crud
 from emulators.stripe import invoice_states as states
+from emulators.stripe.allocations import attach_payment
 from emulators.stripe.api import Api, merged
 from emulators.stripe.customers import CUSTOM_FIELDS, fix_currency
 from emulators.stripe.drafts import add_lines, list_lines, remove_lines, sync_customer, take_pending
@@ -219,6 +220,12 @@ INVOICE = Resource(
             states.pay,
             {"paid_out_of_band": boolean(), "payment_method": text(), "off_session": boolean()},
             "invoice_pay",
+        ),
+        _act(
+            "attach_payment",
+            attach_payment,
+            {"payment_intent": text(), "payment_record": text()},
+            "invoice_attach_payment",
         ),
         _act("void", states.void, {}, "invoice_void_invoice"),
         _act("mark_uncollectible", states.mark_uncollectible, {}, "invoice_mark_uncollectible"),

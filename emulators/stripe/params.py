@@ -264,3 +264,14 @@ def form_tree(pairs: list[tuple[str, str]]) -> dict[str, Any]:
             raise bad_parameter("Invalid request parameters", key)
         spot[last] = value
     return root
+
+
+def as_form(value: Any) -> Any:
+    """A JSON value as a form would give it: texts in dicts."""
+    if isinstance(value, Mapping):
+        return {name: as_form(below) for name, below in value.items()}
+    if isinstance(value, list):
+        return {str(position): as_form(below) for position, below in enumerate(value)}
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)

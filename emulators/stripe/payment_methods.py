@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from emulators.stripe import crud
@@ -30,13 +31,23 @@ NUMBERS: dict[str, str | None] = {
     "4000000000009995": "insufficient_funds",
     "4000000000000002": "generic_decline",
     "4000000000009987": "lost_card",
+    "4000000000000259": None,  # disputed as fraudulent once it was charged
+    "4000000000005126": None,  # its refunds fail
+    "4000000000007726": None,  # its refunds take their time
+    "4000002760003184": None,  # its bank asks the customer each time
 }
+DISPUTED, REFUND_FAILS, REFUND_PENDS = "4000000000000259", "4000000000005126", "4000000000007726"
+ASKS = "4000002760003184"
 TOKENS: dict[str, str] = {
     "pm_card_visa": "4242424242424242",
     "pm_card_mastercard": "5555555555554444",
     "pm_card_chargeCustomerFail": "4000000000000341",
     "pm_card_visa_chargeDeclinedInsufficientFunds": "4000000000009995",
     "pm_card_visa_chargeDeclined": "4000000000000002",
+    "pm_card_authenticationRequired": ASKS,
+    "pm_card_createDispute": DISPUTED,
+    "pm_card_refundFail": REFUND_FAILS,
+    "pm_card_pendingRefund": REFUND_PENDS,
 }
 REFUSED_AT_ATTACH = frozenset({"4000000000000002", "4000000000009995", "4000000000009987"})
 BILLING = hash_of(
@@ -99,9 +110,27 @@ def resolve(api: Api, name: str, param: str) -> Obj:
     return of_token(api, name) or api.find(KIND, name, param)
 
 
-def decline_of(method: Obj) -> str | None:
-    """The decline code that charging it gives, or None."""
+def decline_of(method: Obj, now: int) -> str | None:
+    """The decline code that charging it gives at `now`, or None."""
+    card, today = method["card"], datetime.fromtimestamp(now, UTC)
+    if (card["exp_year"], card["exp_month"]) < (today.year, today.month):
+        return "expired_card"
     return NUMBERS[method["_number"]]
+
+
+def change(api: Api, method: Obj, params: Params) -> Obj:
+    card = params.pop("card", None)
+    values = merged(method, params)
+    if card is not None:
+        values["card"] = {**method["card"], **card}
+    return api.change(method, "payment_method.updated", "updated", **values)
+
+
+def renew_card(api: Api, method: Obj, month: int, year: int, last4: str | None = None) -> Obj:
+    """The card network tells of a new card, as it does when one expires or is replaced."""
+    card = {**method["card"], "exp_month": month, "exp_year": year}
+    card["last4"] = last4 or card["last4"]
+    return api.change(method, "payment_method.automatically_updated", "updated", card=card)
 
 
 def attach(api: Api, ids: list[str], params: Params) -> Obj:
@@ -133,6 +162,7 @@ CARD = hash_of(
     exp_year=required(integer(2000)),
     cvc=text(),
 )
+EXPIRY = hash_of(exp_month=integer(1, 12), exp_year=integer(2000))
 PAYMENT_METHOD = Resource(
     name=KIND,
     path=PATH,
@@ -156,7 +186,7 @@ PAYMENT_METHOD = Resource(
             "payment_method_create",
         ),
         crud.retrieve(PATH, KIND, KIND, "payment_method_retrieve"),
-        crud.update(PATH, KIND, KIND, WRITE, "payment_method_update"),
+        crud.update(PATH, KIND, KIND, {**WRITE, "card": EXPIRY}, "payment_method_update", change),
         crud.listing(PATH, KIND, KIND, "payment_method_list", {"customer": text(), "type": choice("card")}),
         crud.raw_action(
             PATH, "attach", KIND, attach, {"customer": required(text())}, "payment_method_attach"

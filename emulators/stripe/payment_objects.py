@@ -62,7 +62,7 @@ def confirm_intent(api: Api, intent: Obj, params: Params) -> Obj:
         message = "You cannot confirm this PaymentIntent because it's missing a payment method."
         raise StripeError(message, code="payment_intent_unexpected_state")
     error = charge(api, intent, resolve(api, name, "payment_method"))
-    if error is not None:
+    if error is not None and intent["status"] != "requires_action":
         raise error
     return intent
 

@@ -183,7 +183,7 @@ PRICE = Resource(
         "unit_amount_decimal": None,
     },
     expandable={"product": "product"},
-    includable={"currency_options": currency_options},
+    includable={"currency_options": currency_options, "tiers": lambda _world, _price: None},
     searchable=frozenset({"active", "currency", "lookup_key", "metadata", "product", "type"}),
     operations=(
         crud.create("prices", "plan", make_price, PRICE_CREATE, "price_create"),

@@ -13,8 +13,10 @@ from emulators.stripe.params import (
     metadata,
     text,
 )
+from emulators.stripe.payment_methods import REFUND_FAILS, REFUND_PENDS
 
 REFUNDS = "refunds"
+SETTLES_SECONDS = 3600  # what the test cards do "asynchronously": docs.stripe.com/testing#refunds
 REASONS = choice("duplicate", "fraudulent", "requested_by_customer")
 
 
@@ -41,6 +43,10 @@ def make_refund(api: Api, params: Params) -> Obj:
         reason=params.get("reason"),
         metadata=merge_metadata({}, params.get("metadata")),
     )
+    method = api.world.get("payment_method", charge["payment_method"] or "") or {}
+    number = method.get("_number")
+    if number == REFUND_PENDS:
+        refund.update(status="pending", pending_reason="processing")
     api.store(refund, "refund.created")
     refunded = charge["amount_refunded"] + amount
     api.change(
@@ -50,6 +56,31 @@ def make_refund(api: Api, params: Params) -> Obj:
         amount_refunded=refunded,
         refunded=refunded == charge["amount"],
     )
+    verdict = {REFUND_FAILS: "failed", REFUND_PENDS: "succeeded"}.get(number or "")
+
+    def settle(later: Api) -> None:
+        if verdict is not None and refund["status"] != verdict:
+            decide(later, refund, verdict)
+
+    if verdict is not None:
+        api.later(SETTLES_SECONDS, settle)
+    return refund
+
+
+def decide(api: Api, refund: Obj, status: str, reason: str = "unknown") -> Obj:
+    """What became of it: `succeeded`, or `failed` (the money is back with the account)."""
+    if refund["status"] not in ("pending", "succeeded") or (refund["status"], status) == ("succeeded",) * 2:
+        raise StripeError(f"Refund {refund['id']} is {refund['status']} already.")
+    values: Params = {"status": status, "pending_reason": None}
+    if status == "failed":
+        values["failure_reason"] = reason
+        charge = api.world.tables["charge"][refund["charge"]]
+        charge.update(amount_refunded=charge["amount_refunded"] - refund["amount"], refunded=False)
+        api.touched(charge, "updated")
+    api.change(refund, "refund.updated", status, **values)
+    if status == "failed":
+        api.emit("refund.failed", refund)
+    api.emit("charge.refund.updated", refund)
     return refund
 
 
@@ -81,6 +112,8 @@ REFUND = Resource(
         "metadata": {},
         "payment_intent": None,
         "payment_method": None,
+        "pending_reason": None,
+        "failure_reason": None,
         "reason": None,
         "receipt_number": None,
         "source_transfer_reversal": None,

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from emulators.engine import Answer, Call, Clock, Fault, Service
 from emulators.stripe.access import RateLimiter, authenticate, authorize
 from emulators.stripe.api import Api
+from emulators.stripe.control import stripe_routes
+from emulators.stripe.couriers import Couriers
 from emulators.stripe.errors import (
     NAMED,
     StripeError,
@@ -27,20 +26,19 @@ from emulators.stripe.expand import check_expand, expand_all
 from emulators.stripe.hosted_page import invoice_at, page
 from emulators.stripe.idempotency import Keys
 from emulators.stripe.model import Obj, Operation
-from emulators.stripe.params import form_tree, read_form
+from emulators.stripe.params import as_form, form_tree, read_form
+from emulators.stripe.portal import page as portal_page
+from emulators.stripe.portal import session_at
 from emulators.stripe.registry import OPERATIONS, RESOURCES
 from emulators.stripe.settings import StripeSettings
 from emulators.stripe.world import World, token
-
-if TYPE_CHECKING:
-    import httpx
 
 KINDS = {resource.path: resource.name for resource in RESOURCES.values()}
 PLACEHOLDER = re.compile(r"\{\w+\}")
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile("/v1/" + PLACEHOLDER.sub("([^/]+)", path))
+    return re.compile(("/" if path.startswith("v2/") else "/v1/") + PLACEHOLDER.sub("([^/]+)", path))
 
 
 ROUTES: dict[str, list[tuple[re.Pattern[str], Operation]]] = defaultdict(list)
@@ -56,9 +54,9 @@ class StripeService(Service):
 
     def __init__(self, clock: Clock | None = None, settings: StripeSettings | None = None) -> None:
         super().__init__(clock, settings or StripeSettings())
-        self.deliveries: set[asyncio.Task[None]] = set()
+        self.couriers = Couriers(lambda: self.settings.delivery_connections)
         self.delivery_log: list[dict[str, Any]] = []
-        self.webhook_client: httpx.AsyncClient | None = None
+        self.held: list[tuple[World, Obj, Obj]] = []  # deliveries: world, endpoint, event
         self.base_url = "https://invoice.stripe.com"  # until a request says where this emulator is
         self.reset_data()
 
@@ -68,6 +66,7 @@ class StripeService(Service):
         self.locked: set[str] = set()
         self.limiter, self.search_limiter = RateLimiter(), RateLimiter()
         self.delivery_log.clear()
+        self.held.clear()
 
     @property
     def world(self) -> World:
@@ -82,23 +81,14 @@ class StripeService(Service):
         return self.worlds["test" if world.livemode else "live"]
 
     async def aclose(self) -> None:
-        for task in list(self.deliveries):
-            task.cancel()
-        await asyncio.gather(*self.deliveries, return_exceptions=True)
-        if self.webhook_client is not None:
-            await self.webhook_client.aclose()
-            self.webhook_client = None
+        await self.couriers.aclose()
 
     def extra_routes(self) -> list[BaseRoute]:
-        async def deliveries(request: Request) -> JSONResponse:
-            del request
-            return JSONResponse({"deliveries": self.delivery_log})
-
-        return [Route("/_emulator/deliveries", deliveries)]
+        return list(stripe_routes(self))
 
     def admit(self, call: Call) -> Answer | None:
         call.context["request_id"] = "req_" + token(14)
-        if call.method == "GET" and call.path.startswith("/i/"):
+        if call.method == "GET" and call.path.startswith(("/i/", "/p/session/")):
             return self._hosted_page(call)
         if "host" in call.headers:
             self.base_url = f"http://{call.headers['host']}"
@@ -112,7 +102,11 @@ class StripeService(Service):
             invoice = invoice_at(world, call.path)
             if invoice is not None:
                 return Answer(200, page(world, invoice), {"content-type": "text/html; charset=utf-8"})
-        return Answer(404, "No such invoice.")
+            session = session_at(world, call.path)
+            if session is not None:
+                shown = portal_page(world, session, self.clock.epoch())
+                return Answer(200, shown, {"content-type": "text/html; charset=utf-8"})
+        return Answer(404, "No such page.")
 
     def _admit(self, call: Call) -> Answer | None:
         key = authenticate(call, self.settings)
@@ -150,12 +144,12 @@ class StripeService(Service):
 
     def _run(self, call: Call) -> Obj:
         operation: Operation = call.context["operation"]
-        pairs = call.form_pairs if call.method == "POST" else call.query_pairs
-        params = read_form(form_tree(pairs), operation.accepts)
+        params = read_form(_form(call), operation.accepts)
         paths = params.pop("expand", None) or []
         world = self.worlds[call.context["mode"]]
-        if call.method != "GET" and operation.path.partition("/")[0] in KINDS:
-            check_expand(RESOURCES, KINDS[operation.path.partition("/")[0]], paths)
+        kind = KINDS.get(operation.path.partition("/{")[0]) or KINDS.get(operation.path.partition("/")[0])
+        if call.method != "GET" and kind is not None:
+            check_expand(RESOURCES, kind, paths)
         result = operation.run(Api(self, world, call), call.context["ids"], params)
         out = result if result.get("object") in ("list", "search_result") else world.render(result)
         if result.get("_reveal"):
@@ -233,6 +227,18 @@ class StripeService(Service):
         if error.code == "idempotency_key_in_use":
             headers["stripe-should-retry"] = "true"
         return Answer(error.status, error.as_json(call.context["request_id"]), headers)
+
+
+def _form(call: Call) -> dict[str, Any]:
+    """The parameters as a tree of texts: of a form, of the query, or of JSON (/v2)."""
+    if call.method != "POST":
+        return form_tree(call.query_pairs)
+    if call.headers.get("content-type", "").startswith("application/json"):
+        try:
+            return {name: as_form(value) for name, value in (call.json() if call.body else {}).items()}
+        except (ValueError, AttributeError):
+            raise StripeError("Invalid JSON body.", validation=True) from None
+    return form_tree(call.form_pairs)
 
 
 def fault_is_after(call: Call) -> bool:

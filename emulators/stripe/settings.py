@@ -24,6 +24,18 @@ class StripeSettings(Settings):
     email_finalized_invoices: send `send_invoice` invoices when finalized with auto_advance (a dashboard
     setting at Stripe).
     payment_retry_seconds: waits between automatic attempts on a failed payment; after the last, none follows.
+    after_last_retry: what the subscription of an invoice becomes then: past_due (stays), unpaid or canceled.
+    will_be_due_days: so many days before its due date a sent invoice emits `invoice.will_be_due` (0: never;
+    an automation in the dashboard at Stripe).
+    portal_configured: whether the customer portal's settings were ever saved in the dashboard.
+    events_api_version: what version List and Retrieve of events show, the account's default at Stripe (None:
+    the emulator's own).
+    thin_snapshots: whether a thin event names its snapshot event.
+    delivery_connections: deliveries at one time. webhook_timeout_seconds: how long an answer may take.
+    lose_deliveries: types (or patterns, `invoice.*`) that are never delivered, only listed.
+    hold_deliveries: keep deliveries back until POST /_emulator/deliveries/release.
+    duplicate_deliveries: how many times more each event is delivered.
+    disable_endpoint_after: so many failed deliveries in a row disable an endpoint (days of them at Stripe).
     """
 
     idempotency: bool = True
@@ -38,3 +50,14 @@ class StripeSettings(Settings):
     auto_finalize_seconds: float = 3600.0
     email_finalized_invoices: bool = False
     payment_retry_seconds: list[int] = field(default_factory=lambda: [259200, 432000, 604800])
+    after_last_retry: str = "past_due"
+    will_be_due_days: int = 0
+    portal_configured: bool = True
+    events_api_version: str | None = None
+    thin_snapshots: bool = True
+    delivery_connections: int = 16
+    webhook_timeout_seconds: float = 20.0
+    lose_deliveries: list[str] = field(default_factory=list)
+    hold_deliveries: bool = False
+    duplicate_deliveries: int = 0
+    disable_endpoint_after: int | None = None

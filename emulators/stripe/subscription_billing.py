@@ -16,6 +16,8 @@ from emulators.stripe.payments import pay_with
 from emulators.stripe.periods import period_end
 from emulators.stripe.prices import decimal_text
 from emulators.stripe.subscription_fields import items_of
+from emulators.stripe.subscription_pauses import trial_goes_on_paid
+from emulators.stripe.subscription_states import subscription_of
 from emulators.stripe.totals import check_tax_location, retotal
 
 INCOMPLETE_SECONDS = 23 * 3600  # docs: an incomplete subscription expires after 23 hours
@@ -61,7 +63,7 @@ def bill_period(api: Api, subscription: Obj, reason: str) -> Obj:
 
 def _line(api: Api, subscription: Obj, item: Obj, invoice_id: str) -> Obj:
     price = api.world.tables["price"][item["_price"]]
-    unit = unit_price(price, subscription["currency"])
+    unit = Decimal(0) if subscription.get("_trial") else unit_price(price, subscription["currency"])
     amount = int((unit * item["quantity"]).quantize(Decimal(1), ROUND_HALF_UP))
     product = api.world.tables["product"][price["product"]]
     return api.blank(
@@ -112,7 +114,7 @@ def refuse_unless_payable(api: Api, subscription: Obj, customer: Obj) -> None:
     if method is None:
         message = "This customer has no attached payment source or default payment method."
         raise StripeError(message, code="resource_missing", status=402)
-    decline = decline_of(method)
+    decline = decline_of(method, api.now)
     if decline is not None:
         raise card_declined(decline)
 
@@ -140,11 +142,22 @@ def _expire(api: Api, subscription: Obj, invoice: Obj) -> None:
 
 def watch_period_end(api: Api, subscription: Obj) -> None:
     """Renew, or cancel where asked for, when the current period ends."""
-    ends = min(item["current_period_end"] for item in items_of(api.world, subscription))
-    api.later(max(0, ends - api.now), lambda later: _period_over(later, subscription))
+    ends = _ends(api, subscription)
+    api.later(max(0, ends - api.now), lambda later: _period_over(later, subscription, ends))
 
 
-def _period_over(api: Api, subscription: Obj) -> None:
+def _ends(api: Api, subscription: Obj) -> int:
+    return int(min(item["current_period_end"] for item in items_of(api.world, subscription)))
+
+
+def _period_over(api: Api, subscription: Obj, planned: int) -> None:
+    if planned != _ends(api, subscription):
+        return  # it was paused meanwhile, and another period began
+    if subscription["status"] == "trialing" and not subscription["cancel_at_period_end"]:
+        if not trial_goes_on_paid(api, subscription):
+            return
+    elif subscription["status"] == "trialing":
+        subscription["status"] = "active"
     if subscription["status"] not in ("active", "past_due"):
         return
     if subscription["cancel_at_period_end"]:
@@ -166,4 +179,13 @@ def _period_over(api: Api, subscription: Obj) -> None:
 
 def _finalize_renewal(api: Api, invoice: Obj) -> None:
     if invoice["status"] == "draft" and invoice["auto_advance"] and not invoice.get("_deleted"):
-        invoice_states.finalize_quietly(api, invoice)
+        subscription = subscription_of(api, invoice) or {}
+        paused = (subscription.get("pause_collection") or {}).get("behavior")
+        if paused is not None:
+            invoice["auto_advance"] = False
+        if paused != "keep_as_draft":
+            invoice_states.finalize_quietly(api, invoice)
+        if paused == "void" and invoice["status"] == "open":
+            invoice_states.void(api, invoice, {})
+        if paused == "mark_uncollectible" and invoice["status"] == "open":
+            invoice_states.mark_uncollectible(api, invoice, {})

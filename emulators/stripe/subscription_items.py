@@ -60,15 +60,17 @@ def make_item(api: Api, subscription: Obj, params: Params, param: str) -> Obj:
         price = price_in(api, params["price"], code, f"{param}[price]", kind="recurring")
     recurring = price["recurring"]
     anchor = subscription["billing_cycle_anchor"]
+    interval, count = recurring["interval"], recurring["interval_count"]
+    trial_end = subscription["trial_end"] if subscription["status"] == "trialing" else None
     return api.blank(
         "subscription_item",
         subscription=subscription["id"],
         quantity=params.get("quantity", 1),
         metadata=merge_metadata({}, params.get("metadata")),
         current_period_start=api.now,
-        current_period_end=period_end(anchor, recurring["interval"], recurring["interval_count"], api.now),
+        current_period_end=trial_end or period_end(anchor, interval, count, api.now),
         _price=price["id"],
-        _interval=(recurring["interval"], recurring["interval_count"]),
+        _interval=(interval, count),
     )
 
 

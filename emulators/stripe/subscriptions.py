@@ -47,6 +47,14 @@ from emulators.stripe.subscription_items import (
     make_item,
     plan_changes,
 )
+from emulators.stripe.subscription_pauses import (
+    PAUSE_COLLECTION,
+    TRIAL,
+    begin_trial,
+    pause,
+    resume,
+    watch_trial,
+)
 
 PATH, KIND = "subscriptions", "subscription"
 WRITE: dict[str, Spec] = {
@@ -61,6 +69,7 @@ WRITE: dict[str, Spec] = {
 }
 CREATE: dict[str, Spec] = {
     **WRITE,
+    **TRIAL,
     "billing_mode": hash_of(type=required(choice("flexible"))),
     "currency": currency(),
     "customer": text(),
@@ -69,6 +78,7 @@ CREATE: dict[str, Spec] = {
 }
 UPDATE: dict[str, Spec] = {
     **WRITE,
+    "pause_collection": PAUSE_COLLECTION,
     "items": list_of(hash_of(**NEW_ITEM, id=text(), deleted=boolean()), limit=20),
     "proration_behavior": choice("create_prorations", "always_invoice", "none"),
 }
@@ -84,6 +94,7 @@ def make(api: Api, params: Params) -> Obj:
     if not given:
         raise missing_parameter("items")
     subscription = api.blank(KIND, billing_cycle_anchor=api.now, start_date=api.now, _items=[])
+    begin_trial(api, subscription, params)
     _apply(api, subscription, params)
     code = params.get("currency") or currency_of(api, given[0], customer)
     subscription["currency"] = code
@@ -97,11 +108,13 @@ def make(api: Api, params: Params) -> Obj:
         keep_item(api, subscription, item)
     invoice = bill_period(api, subscription, "subscription_create")
     subscription["latest_invoice"] = invoice["id"]
-    if subscription["collection_method"] == "send_invoice" or invoice["total"] == 0:
+    paid_later = subscription["collection_method"] == "send_invoice" or invoice["total"] == 0
+    if paid_later and subscription["status"] != "trialing":
         subscription["status"] = "active"
     api.touched(subscription, "created")
     api.emit("customer.subscription.created", subscription)
     first_payment(api, subscription, invoice, behavior)
+    watch_trial(api, subscription)
     watch_period_end(api, subscription)
     return subscription
 
@@ -136,12 +149,13 @@ def change(api: Api, subscription: Obj, params: Params) -> Obj:
     _apply(api, trial, dict(params))
     changes = plan_changes(api, subscription, given)
     prorations = prorate(api, subscription, changes) if proration != "none" else []
+    was = {"items": api.world.render(subscription)["items"]} if changes else {}
     make_changes(api, subscription, changes)
     values = merged(subscription, params)
     invoice = bill_now(api, subscription, prorations) if proration == "always_invoice" else None
     if invoice is not None:
         values["latest_invoice"] = invoice["id"]
-    return api.change(subscription, "customer.subscription.updated", "updated", **values)
+    return api.change(subscription, "customer.subscription.updated", "updated", was=was, **values)
 
 
 def cancel(api: Api, subscription: Obj, params: Params) -> Obj:
@@ -191,7 +205,10 @@ def list_items(api: Api, ids: list[str], params: Params) -> Obj:
     return crud.page(api, found, params, "/v1/subscription_items", "subscription_item")
 
 
-STATUSES = ("active", "all", "canceled", "ended", "incomplete", "incomplete_expired", "past_due", "unpaid")
+STATUSES = (
+    *("active", "all", "canceled", "ended", "incomplete", "incomplete_expired"),
+    *("past_due", "paused", "trialing", "unpaid"),
+)
 LIST: dict[str, Any] = {
     "collection_method": choice("charge_automatically", "send_invoice"),
     "created": created_range(),
@@ -212,6 +229,8 @@ SUBSCRIPTION = Resource(
         crud.create(PATH, KIND, make, CREATE, "subscription_create"),
         crud.retrieve(PATH, KIND, KIND, "subscription_retrieve"),
         crud.update(PATH, KIND, KIND, UPDATE, "subscription_update", change),
+        crud.action(PATH, "pause", KIND, KIND, pause, {"type": choice("subscription")}, "subscription_pause"),
+        crud.action(PATH, "resume", KIND, KIND, resume, {}, "subscription_resume"),
         crud.delete(PATH, KIND, KIND, cancel, "subscription_cancel"),
         crud.searching(PATH, KIND, KIND, "subscription_search"),
         crud.lister(PATH, KIND, list_all, LIST, "subscription_list"),

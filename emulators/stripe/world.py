@@ -50,7 +50,7 @@ class World:
         """A copy to compute in: sees every object, keeps nothing, tells nobody."""
         copy = World(self.resources, livemode=self.livemode)
         copy.tables = {kind: dict(table) for kind, table in self.tables.items()}
-        copy.tables["webhook_endpoint"] = {}
+        copy.tables["webhook_endpoint"] = copy.tables["v2.core.event_destination"] = {}
         return copy
 
     def render(self, obj: Obj) -> Obj:

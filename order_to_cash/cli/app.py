@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from order_to_cash.cli.demo_place import remind
+from order_to_cash.cli.events import events
 from order_to_cash.cli.group import O2CGroup
+from order_to_cash.cli.ladder import ladder
 
 app = typer.Typer(
     cls=O2CGroup,
@@ -18,18 +21,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 salesforce = typer.Typer(no_args_is_help=True, help="The Salesforce package.")
-quarantine = typer.Typer(no_args_is_help=True, help="Records held back until someone corrects them.")
+held = typer.Typer(no_args_is_help=True, help="Records that are held until someone corrects them.")
 audit = typer.Typer(no_args_is_help=True, help="The record of every outside call.")
 catalog = typer.Typer(no_args_is_help=True, help="Salesforce products and Stripe prices.")
+webhooks = typer.Typer(no_args_is_help=True, help="The endpoint at Stripe that points to `o2c receive`.")
 config = typer.Typer(no_args_is_help=True, help="The settings in force.")
 for name, group in {
     "salesforce": salesforce,
     "catalog": catalog,
-    "quarantine": quarantine,
+    "events": events,
+    "ladder": ladder,
+    "held": held,
+    "webhooks": webhooks,
     "audit": audit,
     "config": config,
 }.items():
     app.add_typer(group, name=name)
+app.add_typer(held, name="quarantine", hidden=True)  # what it was called before
 
 
 class Mode(StrEnum):
@@ -41,9 +49,20 @@ class Mode(StrEnum):
 
 @app.callback()
 def options(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
 ) -> None:
     del debug  # read by O2CGroup
+    remind(context.invoked_subcommand)
+
+
+@app.command()
+def status() -> None:
+    """Show how the work does: deals, events, webhooks, calls, alerts."""
+    from order_to_cash.cli import status as command
+    from order_to_cash.settings import load_settings
+
+    command.show(load_settings())
 
 
 @app.command()
@@ -68,7 +87,7 @@ def demo(
 
 @app.command()
 def up() -> None:
-    """Run everything on this machine: Prefect server, drain and worker."""
+    """Run everything on this machine: Prefect server, receiver, drain and worker."""
     from order_to_cash.cli import up as command
     from order_to_cash.settings import load_settings
 
@@ -80,11 +99,21 @@ def emulators(
     stripe_port: Annotated[int, typer.Option(min=0, max=65535)] = 12111,
     salesforce_port: Annotated[int, typer.Option(min=0, max=65535)] = 12112,
     slack_port: Annotated[int, typer.Option(min=0, max=65535)] = 12113,
+    mail_port: Annotated[int, typer.Option(min=0, max=65535, help="The mailbox, over HTTP.")] = 12114,
+    smtp_port: Annotated[int, typer.Option(min=0, max=65535)] = 12115,
 ) -> None:
-    """Run the local stand-ins for Stripe, Salesforce and Slack."""
+    """Run the local stand-ins for Stripe, Salesforce, Slack and a mail server."""
     from order_to_cash.cli import stand_ins as command
 
-    command.run(stripe_port, salesforce_port, slack_port)
+    command.run(
+        {
+            "stripe": stripe_port,
+            "salesforce": salesforce_port,
+            "slack": slack_port,
+            "mail": mail_port,
+            "smtp": smtp_port,
+        }
+    )
 
 
 @app.command()
@@ -100,11 +129,20 @@ def init() -> None:
 def drain(
     once: Annotated[bool, typer.Option("--once", help="Look once, bill what is there, and stop.")] = False,
 ) -> None:
-    """Watch for won deals and bill them, as one warm, long-lived process."""
+    """Bill won deals and apply what Stripe said, as one warm, long-lived process."""
     from order_to_cash.cli import drain as command
     from order_to_cash.settings import load_settings
 
     command.run(load_settings(), once=once)
+
+
+@app.command()
+def receive() -> None:
+    """Take what Stripe and Salesforce send, and store it; the drain applies it."""
+    from order_to_cash.cli import receive as command
+    from order_to_cash.settings import load_settings
+
+    command.run(load_settings())
 
 
 @app.command()
@@ -116,14 +154,20 @@ def bill(
         Mode, typer.Option(help="plan shows what would be billed and touches nothing; apply bills.")
     ] = Mode.PLAN,
     approved_by: Annotated[
-        str, typer.Option(help="Who approves a run that is larger than the policy allows.")
-    ] = "",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Who approves a run, or a single deal, that is larger than the policy allows.",
+        ),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the run's log lines as well.")] = False,
 ) -> None:
     """Bill won deals, or show what billing them would do."""
     from order_to_cash.cli import bill as command
     from order_to_cash.settings import load_settings
 
-    command.run(load_settings(), tuple(opportunity_ids or ()), mode=mode.value, approved_by=approved_by)
+    ids = tuple(opportunity_ids or ())
+    command.run(load_settings(), ids, mode=mode.value, approved_by=approved_by, verbose=verbose)
 
 
 @app.command()
@@ -159,13 +203,36 @@ def catalog_match(
     command.match(load_settings(), apply=apply)
 
 
-@quarantine.command("list")
-def quarantine_list() -> None:
-    """List the records that are held back, with reason and remedy."""
-    from order_to_cash.cli import records as command
+@held.command("list")
+def held_list() -> None:
+    """List the records that are held: since when, whose, why, and what to do."""
+    from order_to_cash.cli import held as command
     from order_to_cash.settings import load_settings
 
-    command.quarantine_list(load_settings())
+    command.list_held(load_settings())
+
+
+@webhooks.command("show")
+def webhooks_show() -> None:
+    """List the endpoints at Stripe: whether they are on, their version, and which types of events they lack."""
+    from order_to_cash.cli import webhooks as command
+    from order_to_cash.settings import load_settings
+
+    command.show(load_settings())
+
+
+@webhooks.command("ensure")
+def webhooks_ensure(
+    url: Annotated[str, typer.Option(help="The receiver's public address, ending in /stripe/webhook.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")
+    ] = False,
+) -> None:
+    """Have Stripe send every type of event that is handled to the receiver; tells a new endpoint's secret once."""
+    from order_to_cash.cli import webhooks as command
+    from order_to_cash.settings import load_settings
+
+    command.ensure(load_settings(), url, dry_run=dry_run)
 
 
 @audit.command("list")
@@ -174,13 +241,22 @@ def audit_list(
     reference: Annotated[
         str, typer.Option(help="A run, record id, request id, audit id or idempotency key.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many rows.")] = 50,
+    writes: Annotated[
+        bool, typer.Option("--writes", help="Only calls that may have changed something.")
+    ] = False,
+    every: Annotated[
+        bool,
+        typer.Option("--every", help="A line for every call, also of those that only repeat a question."),
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many lines.")] = 50,
 ) -> None:
-    """List the newest outside calls."""
+    """List the newest outside calls. The same question asked again and again is one line."""
     from order_to_cash.cli import records as command
     from order_to_cash.settings import load_settings
 
-    command.audit_list(load_settings(), system=system, reference=reference, limit=limit)
+    command.audit_list(
+        load_settings(), system=system, reference=reference, writes=writes, every=every, limit=limit
+    )
 
 
 @audit.command("seal")

@@ -30,6 +30,8 @@ def describe(value: object) -> str:
         return "(secret, set)" if value.get_secret_value() else "(not set)"
     if isinstance(value, Mapping):
         return show_limits(value) or "(no limit)"
+    if isinstance(value, tuple) and any(isinstance(part, SecretStr) for part in value):
+        return f"(secret, {len(value)} set)"
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "(none)"
     return "(not set)" if value is None or value == "" else str(value)

@@ -8,10 +8,11 @@ from datetime import date, timedelta
 from typing import Any
 
 from emulators.seeding import Seeder, line, product
+from order_to_cash.domain.money import Money
 
 BILLED = "billed"
 HELD = "held"
-NOT_BILLED = "not billed"
+SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,12 @@ class Expected:
     ends: str
     shows: str  # the invoice's total in minor units and currency, or the reason code
     why: str
+
+    @property
+    def total(self) -> Money:
+        """Of a deal that is billed."""
+        minor, _, currency = self.shows.partition(" ")
+        return Money(int(minor), currency)
 
 
 STORY: tuple[Expected, ...] = (
@@ -36,7 +43,7 @@ STORY: tuple[Expected, ...] = (
     Expected("meadow", "Meadow Software", HELD, "needs_subscription", "a monthly plan is a subscription"),
     Expected("fjord", "Fjord Ferries", HELD, "price_currency_mismatch", "sold in euro, priced in dollars"),
     Expected("atlas", "Atlas Aerospace", HELD, "needs_approval", "so much needs a person's approval"),
-    Expected("legacy", "Legacy Mills", NOT_BILLED, "", "closed before the go-live date"),
+    Expected("legacy", "Legacy Mills", SKIPPED, "", "closed before the go-live date"),
 )
 APPROVAL_LIMIT = "USD=100000, EUR=100000, JPY=15000000"
 

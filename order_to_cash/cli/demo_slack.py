@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import typer
+
+from order_to_cash.cli.demo_company import BILLED, HELD, STORY, Expected
 from order_to_cash.cli.demo_result import journal_of
 from order_to_cash.settings import Settings
 
@@ -23,6 +26,29 @@ def messages(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
+def show(told: Sequence[dict[str, Any]]) -> bool:
+    """Show the channel; whether each win was posted once and what is held in one message."""
+    typer.echo("\nSlack, the billing channel:")
+    for message in told:
+        for line in in_short(message):
+            typer.echo(f"  {line}")
+    wins = sum(is_win_post(message) for message in told)
+    right = wins == len(_of(BILLED)) and len(told) == wins + 2 and knows_all(told) and alerted(told)
+    if not right:
+        typer.secho(f"Not as told: Slack has {wins} win posts among {len(told)} messages", fg="red")
+    return right
+
+
+def knows_all(told: Sequence[dict[str, Any]]) -> bool:
+    """Whether Slack knows of every win, and of all that is held."""
+    wins = sum(is_win_post(message) for message in told)
+    return wins >= len(_of(BILLED)) and len(_of(HELD)) in map(held_deals, told)
+
+
+def _of(ends: str) -> list[Expected]:
+    return [each for each in STORY if each.ends == ends]
+
+
 def held_deals(message: dict[str, Any]) -> int:
     """How many deals a message says are held; 0 for any other."""
     return sum(line.startswith("•") for line in _lines(message))
@@ -30,6 +56,11 @@ def held_deals(message: dict[str, Any]) -> int:
 
 def is_win_post(message: dict[str, Any]) -> bool:
     return str(message["text"]).startswith("Invoice sent:")
+
+
+def alerted(told: Sequence[dict[str, Any]]) -> bool:
+    """Whether the channel knows of the declined card, and was told once."""
+    return sum(str(message["text"]).startswith("Payment failed") for message in told) == 1
 
 
 def in_short(message: dict[str, Any]) -> Iterator[str]:
@@ -57,4 +88,8 @@ def _plain(text: str) -> str:
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
+    """The line, or as many of its words as fit."""
+    if len(line) <= WIDTH:
+        return line
+    words = line[: WIDTH - 1].rpartition(" ")[0].rstrip() or line[: WIDTH - 2]
+    return f"{words} …"

@@ -24,8 +24,8 @@ def checkout() -> Path:
     )
 
 
-async def apply_deployments() -> None:
-    """Make the work pool and register every deployment. Safe to repeat. Raises ConfigurationError."""
+async def apply_deployments() -> list[str]:
+    """Make the work pool and register every deployment; their names. Safe to repeat. Raises ConfigurationError."""
     await _work_pool()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"),
@@ -47,6 +47,17 @@ async def apply_deployments() -> None:
             code="deploy_failed",
             remedy="Correct prefect.yaml, or start the Prefect server.",
         )
+    return await _names()
+
+
+async def _names() -> list[str]:
+    """Those that the work pool has by now."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import WorkPoolFilter, WorkPoolFilterName
+
+    ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[WORK_POOL]))
+    async with get_client() as client:
+        return sorted(one.name for one in await client.read_deployments(work_pool_filter=ours))
 
 
 async def _work_pool() -> None:

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from order_to_cash.cli.field_check import check_fields
+from order_to_cash.cli.ladder_check import check_ladders, check_mail, prefect_findings
+from order_to_cash.cli.ladder_preview import check_templates
 from order_to_cash.cli.output import Finding, show_findings
-from order_to_cash.cli.wiring import make_clock, make_home, salesforce_gateway, stripe_gateway
+from order_to_cash.cli.wiring import (
+    make_clock,
+    make_home,
+    require_emulators,
+    salesforce_gateway,
+    stripe_gateway,
+)
 from order_to_cash.domain.audit import NoAudit
 from order_to_cash.domain.errors import O2CError
 from order_to_cash.domain.records import Environment
-from order_to_cash.settings import Settings, load_settings, unknown_variables
+from order_to_cash.settings import Settings, load_settings
 
 ACTOR = "o2c doctor"
-# What is written on each object, as O2C_Integration grants it; reading the other fields is enough.
-WRITTEN = {
-    "Opportunity": {
-        "opportunity_customer_id",
-        "opportunity_invoice_id",
-        "opportunity_invoice_url",
-        "opportunity_invoice_status",
-        "opportunity_billed_at",
-    },
-    "Account": {"account_customer_id"},
-    "Product2": {"product_price_id", "product_product_id"},
-}
-
 Check = Callable[[Settings], Iterator[Finding]]
 
 
@@ -45,15 +40,25 @@ def examine(env_file: Path | None = Path(".env")) -> Iterator[Finding]:
         yield _failed("settings", error)
         return
     yield Finding(True, "settings", f"environment {settings.environment}")
-    for sentence in unknown_variables({**_dotenv(env_file), **os.environ}):
-        yield Finding(False, "settings", sentence, "Correct its name, or remove it.")
+    from order_to_cash.cli.init import use_prefect
+
+    use_prefect(settings)  # some checks import what imports Prefect, which then asks a server of its own
     checks: dict[str, Check] = {
         "ledger": check_ledger,
         "stripe": check_stripe,
+        "webhooks": check_webhooks,
         "salesforce": check_salesforce,
         "slack": check_slack,
+        "mail": check_mail,
+        "templates": check_templates,
+        "ladders": check_ladders,
         "prefect": check_prefect,
     }
+    try:
+        require_emulators(settings)
+    except O2CError as error:
+        yield _failed("emulators", error)
+        checks = {"prefect": check_prefect}  # the others would only say the same
     for subject, check in checks.items():
         try:
             yield from check(settings)
@@ -104,6 +109,13 @@ async def _ask_stripe(settings: Settings) -> tuple[str, list[str]]:
         await gateway.aclose()
 
 
+def check_webhooks(settings: Settings) -> Iterator[Finding]:
+    """That Stripe sends what is handled to an endpoint that is on."""
+    from order_to_cash.cli.webhooks import findings
+
+    yield from findings(settings)
+
+
 def check_salesforce(settings: Settings) -> Iterator[Finding]:
     """The login, the org, the day's calls; each field there, visible, and writable where it is written."""
     gateway = salesforce_gateway(settings, NoAudit(), ACTOR)
@@ -118,36 +130,9 @@ def check_salesforce(settings: Settings) -> Iterator[Finding]:
             f"{left:,} of {most:,} API calls left today",
             "" if enough else "Wait for the rolling 24 hours, or find out what uses them up in Setup.",
         )
-        for sobject, names in settings.field_names.by_object().items():
-            known = {str(field["name"]): field for field in gateway.describe(sobject)["fields"]}
-            keys = WRITTEN[sobject]
-            written = {name for key, name in settings.field_names.model_dump().items() if key in keys}
-            hidden = [name for name in names if name not in known]
-            locked = [
-                name for name in names if name in written - set(hidden) and not known[name]["updateable"]
-            ]
-            yield from _field_findings(sobject, hidden, locked, len(names))
+        yield from check_fields(gateway, settings.field_names)
     finally:
         gateway.close()
-
-
-def _field_findings(sobject: str, hidden: list[str], locked: list[str], total: int) -> Iterator[Finding]:
-    if hidden:
-        yield Finding(
-            False,
-            "salesforce",
-            f"{sobject}: not there, or not visible: {', '.join(hidden)}",
-            "`o2c salesforce deploy`, then assign O2C_Integration to the API user (field-level security).",
-        )
-    if locked:
-        yield Finding(
-            False,
-            "salesforce",
-            f"{sobject}: not writable: {', '.join(locked)}",
-            "Assign O2C_Integration to the API user (field-level security).",
-        )
-    if not hidden and not locked:
-        yield Finding(True, "salesforce", f"{sobject}: {total} fields")
 
 
 def check_slack(settings: Settings) -> Iterator[Finding]:
@@ -175,11 +160,10 @@ def check_slack(settings: Settings) -> Iterator[Finding]:
 
 def check_prefect(settings: Settings) -> Iterator[Finding]:
     """That the API answers and its blocks say what the settings say."""
-    from order_to_cash.cli.init import require_prefect, use_prefect
+    from order_to_cash.cli.init import require_prefect
 
     require_prefect(settings)
     yield Finding(True, "prefect", settings.prefect_api_url)
-    use_prefect(settings)
     from blocks.registry import BLOCK_NAME, BlockState, compare
 
     for report in asyncio.run(compare(settings)):
@@ -189,15 +173,23 @@ def check_prefect(settings: Settings) -> Iterator[Finding]:
         else:
             said = "does not exist" if report.state is BlockState.CREATED else "differs from the settings in "
             yield Finding(False, "prefect", f"{subject} {said}{', '.join(report.fields)}", "Run `o2c init`.")
+    yield from _alert_findings(settings)
+    yield from prefect_findings(settings)
+
+
+def _alert_findings(settings: Settings) -> Iterator[Finding]:
+    from order_to_cash.cli.automations import missing
+
+    absent = asyncio.run(missing(settings))
+    if absent is None:
+        yield Finding(
+            True, "alerts", "off: no Slack channel is set, and no other notification block is named"
+        )
+    elif absent:
+        yield Finding(False, "alerts", f"without automation: {', '.join(absent)}", "Run `o2c init`.")
+    else:
+        yield Finding(True, "alerts", "every alert has its automation in Prefect")
 
 
 def _failed(subject: str, error: O2CError) -> Finding:
     return Finding(False, subject, f"{error.message} [{error.code}]", error.remedy)
-
-
-def _dotenv(env_file: Path | None) -> dict[str, str]:
-    from dotenv import dotenv_values
-
-    if env_file is None or not env_file.is_file():
-        return {}
-    return {name: value or "" for name, value in dotenv_values(env_file).items()}

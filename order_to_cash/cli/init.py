@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -12,24 +13,48 @@ from order_to_cash.cli.wiring import open_ledger
 from order_to_cash.domain.errors import Unavailable
 from order_to_cash.settings import Settings
 
+if TYPE_CHECKING:
+    from blocks.registry import BlockReport
+
+_NAMED = 7  # as many as there are blocks
+
 
 def run(settings: Settings) -> None:
-    """Migrate the ledger, save the blocks. Raises Unavailable when the Prefect server does not answer."""
+    """Migrate the ledger, save the blocks, apply the automations.
+
+    Raises Unavailable when the Prefect server does not answer.
+    """
     with open_ledger(settings):
-        typer.echo("ledger          ready")
+        typer.echo("Ledger          ready")
     require_prefect(settings)
-    asyncio.run(save_blocks_now(settings, typer.echo))
+    asyncio.run(make_parts(settings, typer.echo))
     typer.echo("\nNext: o2c doctor")
 
 
-async def save_blocks_now(settings: Settings, say: Callable[[str], None]) -> None:
-    """Register block types and save the blocks named o2c; one line each, never a value."""
+async def make_parts(settings: Settings, say: Callable[[str], None]) -> None:
+    """Register block types, save the blocks named o2c, have Prefect alert people: a line each, never a value."""
     use_prefect(settings)
     from blocks.registry import save
+    from order_to_cash.cli.automations import apply
 
-    for report in await save(settings):
-        changed = f" ({', '.join(report.fields)})" if report.fields else ""
-        say(f"{report.slug:<15} {report.state}{changed}")
+    say(f"Blocks          {_in_words(await save(settings))}")
+    alerts = await apply(settings)
+    off = "off: no Slack channel is set, and Alert Thresholds name no notification block"
+    say(f"Alerts          {_in_words(alerts) if alerts else off}")
+
+
+def _in_words(reports: Sequence[BlockReport]) -> str:
+    """Such as "billing-policy updated (days_until_due); 4 unchanged": a few that changed by name, others counted."""
+    names: dict[str, list[str]] = {}
+    for one in reports:
+        fields = f" ({', '.join(one.fields)})" if one.fields else ""
+        names.setdefault(f"{one.state}{fields}", []).append(one.slug)
+    rest = len(names.pop("unchanged", []))
+    parts = [
+        f"{', '.join(slugs) if len(slugs) <= _NAMED else len(slugs)} {state}"
+        for state, slugs in names.items()
+    ]
+    return "; ".join([*parts, f"{rest} unchanged"] if rest else parts)
 
 
 def use_prefect(settings: Settings) -> None:

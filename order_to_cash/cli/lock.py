@@ -28,6 +28,15 @@ def hold(path: Path, what: str, remedy: str) -> int:
     return file
 
 
+def is_held(path: Path) -> bool:
+    """Whether the process that locked the file still runs. Nothing is locked for the question."""
+    try:
+        holder = path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return False
+    return holder.isdecimal() and _runs(int(holder))
+
+
 def _refusal(what: str, holder: str) -> str:
     if holder.isdecimal() and _runs(int(holder)):
         return f"{what} already runs here, as process {holder}."

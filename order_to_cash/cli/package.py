@@ -28,6 +28,21 @@ class Component:
     name: str
 
 
+# Component type → (folder, ending) of its files in the source; the folder names its element in the object's file too.
+_PARTS = {
+    "CustomField": ("fields", "field"),
+    "CompactLayout": ("compactLayouts", "compactLayout"),
+    "ListView": ("listViews", "listView"),
+}
+# Component type → (folder, ending) of its files, in the source as in a deployment.
+_FOLDERS = {
+    "Layout": ("layouts", "layout"),
+    "CustomTab": ("tabs", "tab"),
+    "CustomApplication": ("applications", "app"),
+    "PermissionSet": ("permissionsets", "permissionset"),
+}
+
+
 class SourcePackage:
     """The SFDX source in `root`, the folder of `sfdx-project.json`. Raises ConfigurationError when broken."""
 
@@ -50,51 +65,66 @@ class SourcePackage:
         """Object API name → its CustomObject element with the fields merged in, sorted by name."""
         return {folder.name: self._object(folder) for folder in sorted((self._default / "objects").iterdir())}
 
+    def layouts(self) -> dict[str, ElementTree.Element]:
+        """Layout full name, such as `Account-Stripe Billing`, → its element."""
+        return self._files("Layout")
+
     def permission_sets(self) -> dict[str, ElementTree.Element]:
         """Permission set API name → its element."""
-        suffix = ".permissionset-meta.xml"
-        files = sorted((self._default / "permissionsets").glob(f"*{suffix}"))
-        return {file.name.removesuffix(suffix): _parse(file) for file in files}
+        return self._files("PermissionSet")
 
     def fields(self) -> dict[str, tuple[str, ...]]:
         """Object API name → API names of the fields that the package adds to it."""
+        return self.parts("CustomField")
+
+    def parts(self, kind: str) -> dict[str, tuple[str, ...]]:
+        """Object API name → API names of its parts of a kind, such as ListView."""
+        tag = _tag(_PARTS[kind][0])
         return {
-            name: tuple(_text(field, "fullName") for field in element.findall(_tag("fields")))
+            name: tuple(_text(part, "fullName") for part in element.findall(tag))
             for name, element in self.objects().items()
         }
 
     def components(self) -> list[Component]:
         """All that the package deploys, sorted."""
-        custom = [Component("CustomObject", name) for name in self.objects() if name.endswith("__c")]
-        fields = [
-            Component("CustomField", f"{name}.{field}")
-            for name, names in self.fields().items()
-            for field in names
-        ]
-        permission_sets = [Component("PermissionSet", name) for name in self.permission_sets()]
-        return sorted([*custom, *fields, *permission_sets])
+        found = [Component("CustomObject", name) for name in self.objects() if name.endswith("__c")]
+        for kind in _PARTS:
+            parts = self.parts(kind).items()
+            found += [Component(kind, f"{owner}.{name}") for owner, names in parts for name in names]
+        return sorted(found + [Component(kind, name) for kind in _FOLDERS for name in self._files(kind)])
 
-    def zip_bytes(self) -> bytes:
-        """A single-package deployment: package.xml at the top, `objects/` and `permissionsets/` beside it."""
+    def zip_bytes(self, *, multi_currency: bool = False) -> bytes:
+        """A single-package deployment: package.xml at the top, a folder for each kind of component beside it.
+
+        `multi_currency`: the org's records have a currency, and its layouts must show it.
+        """
         files = {"package.xml": _serialize(self._manifest())}
         files |= {f"objects/{name}.object": _serialize(element) for name, element in self.objects().items()}
-        files |= {
-            f"permissionsets/{name}.permissionset": _serialize(element)
-            for name, element in self.permission_sets().items()
-        }
+        for kind, (folder, ending) in _FOLDERS.items():
+            for name, element in self._files(kind).items():
+                if kind == "Layout" and multi_currency:
+                    _show_currency(element)
+                files[f"{folder}/{name}.{ending}"] = _serialize(element)
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             for name in sorted(files):
                 archive.writestr(_entry(name), files[name])
         return buffer.getvalue()
 
+    def _files(self, kind: str) -> dict[str, ElementTree.Element]:
+        folder, ending = _FOLDERS[kind]
+        suffix = f".{ending}-meta.xml"
+        files = sorted((self._default / folder).glob(f"*{suffix}"))
+        return {file.name.removesuffix(suffix): _parse(file) for file in files}
+
     def _object(self, folder: Path) -> ElementTree.Element:
         own = folder / f"{folder.name}.object-meta.xml"
         element = _parse(own) if own.exists() else ElementTree.Element(_tag("CustomObject"))
-        for file in sorted((folder / "fields").glob("*.field-meta.xml")):
-            field = _parse(file)
-            field.tag = _tag("fields")
-            element.append(field)
+        for parts, ending in _PARTS.values():
+            for file in sorted((folder / parts).glob(f"*.{ending}-meta.xml")):
+                part = _parse(file)
+                part.tag = _tag(parts)
+                element.append(part)
         return element
 
     def _manifest(self) -> ElementTree.Element:
@@ -109,6 +139,17 @@ class SourcePackage:
             ElementTree.SubElement(types, _tag("name")).text = kind
         ElementTree.SubElement(package, _tag("version")).text = self.api_version
         return package
+
+
+def _show_currency(layout: ElementTree.Element) -> None:
+    """Add the record's currency to the layout's first column. An org with several refuses a layout without it:
+    "Layout must contain an item for required layout field: CurrencyIsoCode"."""
+    column = layout.find(f"{_tag('layoutSections')}/{_tag('layoutColumns')}")
+    if column is None:
+        return
+    item = ElementTree.SubElement(column, _tag("layoutItems"))
+    ElementTree.SubElement(item, _tag("behavior")).text = "Required"
+    ElementTree.SubElement(item, _tag("field")).text = "CurrencyIsoCode"
 
 
 def source_root() -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from order_to_cash.cli import guardian
+from order_to_cash.cli import guardian, logs
 from order_to_cash.domain.errors import ConfigurationError
 
 LONGEST_RESTART_DELAY_SECONDS = 30.0
@@ -51,6 +51,7 @@ class Supervisor:
         self._stopping = asyncio.Event()
         self._guardian: asyncio.subprocess.Process | None = None
         self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._logs_before: dict[str, int] = {}
         self._watchers: list[asyncio.Task[None]] = []
 
     async def start(self, child: Child) -> None:
@@ -58,6 +59,7 @@ class Supervisor:
 
         Raises ConfigurationError when it ends before it is ready or is not ready in time.
         """
+        logs.begin_anew(self.log_file(child.name))
         process = await self._spawn(child)
         await self._wait_until_ready(child, process)
         self._watchers.append(asyncio.create_task(self._watch(child, process)))
@@ -84,11 +86,18 @@ class Supervisor:
     def log_file(self, name: str) -> Path:
         return self._log_directory / f"{name}.log"
 
+    def said(self, name: str, text: str) -> bool:
+        """Whether the child has written `text` since it was last started."""
+        with self.log_file(name).open("rb") as log:
+            log.seek(self._logs_before[name])
+            return text.encode() in log.read()
+
     async def _spawn(self, child: Child) -> asyncio.subprocess.Process:
         if self._guardian is None:
             self._guardian = await self._start_guardian()
         self._log_directory.mkdir(parents=True, exist_ok=True)
         with self.log_file(child.name).open("ab") as log:
+            self._logs_before[child.name] = log.tell()
             # A session of its own: Ctrl-C in the terminal reaches only us, and the children end in order.
             process = await asyncio.create_subprocess_exec(
                 *child.argv,
@@ -118,7 +127,8 @@ class Supervisor:
         if child.ready is None:
             return
         deadline = asyncio.get_running_loop().time() + child.ready_seconds
-        while not await child.ready():
+        # One that answers for an ended child is another process at its address.
+        while process.returncode is not None or not await child.ready():
             if process.returncode is not None:
                 raise ConfigurationError(
                     f"{child.name} {_ended(process.returncode)} before it was ready: {self._last_words(child.name)}",
@@ -151,6 +161,19 @@ class Supervisor:
                 return
             delay_seconds = min(delay_seconds * 2, LONGEST_RESTART_DELAY_SECONDS)
             process = await self._spawn(child)
+            again = asyncio.create_task(self._tell_when_ready(child, process))
+            self._watchers.append(again)
+            again.add_done_callback(self._watchers.remove)
+
+    async def _tell_when_ready(self, child: Child, process: asyncio.subprocess.Process) -> None:
+        """After a restart. One that ends before that is told of by its watcher, one that hangs here."""
+        try:
+            await self._wait_until_ready(child, process)
+        except ConfigurationError as error:
+            if process.returncode is None:
+                self._say(f"{error.message} {error.remedy}")
+        else:
+            self._say(f"{child.name} runs again")
 
     def _last_words(self, name: str) -> str:
         """The last line of the child's log, at most 200 characters of it."""

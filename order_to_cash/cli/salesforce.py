@@ -11,7 +11,7 @@ import typer
 
 from order_to_cash.cli.output import show_table
 from order_to_cash.cli.package import SourcePackage
-from order_to_cash.cli.wiring import open_ledger, salesforce_gateway
+from order_to_cash.cli.wiring import open_ledger, require_emulators, salesforce_gateway
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.queries import soql_literal
 from order_to_cash.settings import Settings
@@ -37,6 +37,14 @@ REMEDIES = (
         "The field exists and holds data that does not fit: clean it, or name another in O2C_FIELD_NAMES__….",
     ),
     (
+        r"required layout field: CurrencyIsoCode",
+        "The org has several currencies: set O2C_MULTI_CURRENCY=true, then deploy again.",
+    ),
+    (
+        r"no CustomField named .*CurrencyIsoCode",
+        "The org has one currency: set O2C_MULTI_CURRENCY=false, then deploy again.",
+    ),
+    (
         r"required field",
         "The org requires this field, so that no permission is needed for it: report it to us.",
     ),
@@ -55,13 +63,15 @@ DEFAULT_REMEDY = "Correct it in Salesforce's Setup, then deploy again."
 def deploy(settings: Settings, *, check_only: bool, assign_to: str) -> None:
     """Deploy or validate, print the outcome and the next step. Raises ConfigurationError when refused."""
     package = SourcePackage()
+    require_emulators(settings)
     with open_ledger(settings) as ledger:
         gateway = salesforce_gateway(settings, ledger.audit, "o2c salesforce deploy")
         try:
-            result = gateway.deploy(package.zip_bytes(), check_only)
+            user_id = _active_user(gateway, assign_to) if assign_to else ""
+            result = gateway.deploy(package.zip_bytes(multi_currency=settings.multi_currency), check_only)
             show_result(package, result)
             if assign_to and not check_only:
-                assign(gateway, assign_to)
+                assign(gateway, user_id)
         finally:
             gateway.close()
     _next_step(check_only, assign_to)
@@ -103,18 +113,28 @@ def remedy(failure: ComponentFailure) -> str:
     return DEFAULT_REMEDY
 
 
-def assign(gateway: SalesforceGateway, username: str) -> None:
-    """Give the user our integration permission set, unless it has it. Raises ConfigurationError, Refused."""
+def _active_user(gateway: SalesforceGateway, username: str) -> str:
+    """The id of the user. Asked before anything is deployed. Raises ConfigurationError."""
     users = _ids(gateway, "User", {"Username": username, "IsActive": True})
-    sets = _ids(gateway, "PermissionSet", {"Name": INTEGRATION_SET})
-    if not users or not sets:
-        missing = f"permission set {INTEGRATION_SET}" if users else "active user of that name"
+    if not users:
         raise ConfigurationError(
-            f"The org has no {missing}.",
+            "The org has no active user of that name. Nothing was deployed.",
             code="assignment",
             remedy="Give the full username, such as o2c@acme.example, or assign the set in Setup.",
         )
-    ids = {"AssigneeId": users[0], "PermissionSetId": sets[0]}
+    return users[0]
+
+
+def assign(gateway: SalesforceGateway, user_id: str) -> None:
+    """Give the user our integration permission set, unless it has it. Raises ConfigurationError, Refused."""
+    sets = _ids(gateway, "PermissionSet", {"Name": INTEGRATION_SET})
+    if not sets:
+        raise ConfigurationError(
+            f"The org has no permission set {INTEGRATION_SET}.",
+            code="assignment",
+            remedy="Assign the set in Setup.",
+        )
+    ids = {"AssigneeId": user_id, "PermissionSetId": sets[0]}
     if _ids(gateway, "PermissionSetAssignment", ids):
         typer.echo(f"{INTEGRATION_SET} was assigned already.")
         return
@@ -141,6 +161,7 @@ def _next_step(check_only: bool, assign_to: str) -> None:
         typer.echo(
             "Fields are invisible until a permission set is assigned. Next:\n"
             "  the API user:  o2c salesforce deploy --assign-integration-user USERNAME\n"
-            "  people:        in Setup, assign O2C_Sales and O2C_Finance\n"
+            "  people:        in Setup, assign O2C_Sales, O2C_Customer_Success, O2C_Finance, O2C_Collections,\n"
+            "                 and the layouts Stripe Billing of Account and Opportunity (docs/operating.md)\n"
             "  then:          o2c catalog match, o2c doctor"
         )

@@ -6,6 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+READS = ("GET", "HEAD")
+READ_BY_POST = (
+    "/oauth2/token",
+    "/create_preview",
+    "/auth.test",
+    "/conversations.history",
+    "/conversations.list",
+)
+"""Ends of the paths at which a POST changes nothing for people: logins, and questions too long for an address."""
+
+
+TOGETHER = "/composite"
+QUERIES_TOGETHER = '"compositeRequest":["'
+"""How the kept request of several queries in one call of Salesforce looks; parts that write are kept with bodies."""
+
+
+def may_write(method: str, path: str, request: str | None) -> bool:
+    """Whether the call may have changed something at the vendor. `request`: its body as it is kept, if it still is."""
+    if method in READS or path.endswith(READ_BY_POST):
+        return False
+    return not (path.endswith(TOGETHER) and QUERIES_TOGETHER in (request or ""))
+
 
 @dataclass(frozen=True)
 class CallIntent:

@@ -9,7 +9,7 @@ O2CError
 │   ├── BudgetExhausted          the day's Salesforce calls are used up
 │   └── ClaimedElsewhere         another run holds this record right now
 └── Permanent                    a person or a changed record is needed
-    ├── RecordRejected           a record of ours is not fit to be billed (quarantined)
+    ├── RecordRejected           a record of ours is not fit to be billed (held)
     ├── AmbiguousCustomer        several Stripe customers could be the one
     ├── TotalMismatch            Stripe computed another total than the plan
     ├── Refused                  the far side refused the request

@@ -45,7 +45,8 @@ def salesforce_id(text: str) -> str:
         if len(stripped) == 15 or full == stripped[:15] + stripped[15:].upper():
             return full
     raise RecordRejected(
-        "A Salesforce record id has 15 or 18 letters and digits; this one does not fit.",
+        "A Salesforce record id has 15 letters and digits, or 18, of which the last three check the others; this one "
+        "does not fit.",
         code="salesforce_id_malformed",
         remedy="Copy the id from the record's address in Salesforce.",
         ids={"given": re.sub(r"[^a-zA-Z0-9]", "?", stripped)[:18]},

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from order_to_cash.domain.emails import normalize_email
 from order_to_cash.domain.errors import RecordRejected
-from order_to_cash.domain.money import Money, known_currency
+from order_to_cash.domain.money import Money, known_currency, show_amount
 from order_to_cash.domain.policy import BillingRules
 from order_to_cash.domain.problems import Reason, problem
 from order_to_cash.domain.records import CollectionMethod, DealLine, Problem, StripePrice, WonDeal
@@ -143,7 +143,8 @@ def _line_totals(deal: WonDeal) -> Iterator[Problem]:
     if deal.amount is not None and total != deal.amount:
         yield problem(
             Reason.LINES_DO_NOT_ADD_UP,
-            f"The lines add up to {total:f}, the deal's amount is {deal.amount:f} {deal.currency}.",
+            f"The lines add up to {show_amount(total, deal.currency)}, "
+            f"the deal's amount is {show_amount(deal.amount, deal.currency)}.",
         )
     if total <= 0 and any(line.total < 0 for line in deal.lines):
         yield problem(Reason.NEGATIVE_LINE, "Lines below zero take away all that the other lines bill.")

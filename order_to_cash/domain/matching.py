@@ -124,7 +124,10 @@ def normalized_name(name: str) -> str:
 
     A name that is nothing but a legal form stays as it is.
     """
-    decomposed = unicodedata.normalize("NFKD", name.casefold().replace("&", " and "))
+    # Twice: taking a circled or squared letter apart leaves a capital (Unicode 3.13, D146: compatibility caseless).
+    decomposed = name.replace("&", " and ")
+    for _ in range(2):
+        decomposed = unicodedata.normalize("NFKD", decomposed.casefold())
     bare = "".join(char for char in decomposed if not unicodedata.combining(char))
     words = re.sub(r"[^\w]+", " ", re.sub(r"[.'’`]", "", bare)).split()
     kept = list(words)

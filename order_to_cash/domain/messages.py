@@ -27,8 +27,6 @@ _LONGEST_NAME_IN_LIST = 60
 _LONGEST_LEFT_OUT = 80  # of the line that says how much is left out
 _BULLET = "• "
 
-_SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
-
 
 class Message(Record):
     """A Slack message: `blocks`, and `text` for notifications and screen readers."""
@@ -53,7 +51,7 @@ class BilledNotice(Record):
 
 
 class QuarantineNotice(Record):
-    """A deal that was not billed, and why."""
+    """A deal that is held, and why."""
 
     opportunity_id: str
     opportunity_name: str
@@ -64,8 +62,8 @@ class QuarantineNotice(Record):
 
 def billed_message(deal: BilledNotice, *, salesforce_url: str, run_url: str = "") -> Message:
     """The win post of one deal. `salesforce_url` is the org's base address."""
-    amount = format_money(deal.total)
-    tax = f" plus {format_money(deal.tax)} tax" if deal.tax else ""
+    amount = str(deal.total)
+    tax = f" plus {deal.tax} tax" if deal.tax else ""
     due = "" if deal.days_until_due is None else f"\nDue in {deal.days_until_due} days"
     invoice = deal.invoice_number or deal.invoice_id or "Invoice"
     record = _record(salesforce_url, deal.opportunity_id, deal.opportunity_name)
@@ -76,6 +74,16 @@ def billed_message(deal: BilledNotice, *, salesforce_url: str, run_url: str = ""
     owner = f"Closed by {_name(deal.owner_name)}" if deal.owner_name else ""
     text = f"Invoice sent: {_name(deal.account_name)}, {amount}{tax}"
     return _message(text, f"Invoice sent: {amount}", [body], [owner, _run(run_url)])
+
+
+def chatter_post(deal: BilledNotice) -> str:
+    """The win post on the deal itself: plain text, people know the record they are looking at."""
+    tax = f" plus {deal.tax} tax" if deal.tax else ""
+    due = "" if deal.days_until_due is None else f", due in {deal.days_until_due} days"
+    return (
+        f"Invoice {deal.invoice_number} sent: {deal.total}{tax}{due}.\n"
+        f"{deal.hosted_invoice_url}\nStripe invoice {deal.invoice_id}"
+    )
 
 
 def billed_messages(
@@ -99,18 +107,17 @@ def billed_messages(
 def quarantine_message(
     deals: Sequence[QuarantineNotice], *, salesforce_url: str, run_url: str = ""
 ) -> Message:
-    """One message for all that was held back in a run, grouped by reason. Raises ValueError for no deals."""
+    """One message for all that is held in a run, grouped by reason. Raises ValueError for no deals."""
     if not deals:
         raise ValueError("there is nothing to tell")
-    counted = "1 deal was" if len(deals) == 1 else f"{len(deals)} deals were"
+    counted = "1 deal is held" if len(deals) == 1 else f"{len(deals)} deals are held"
     sections = [
         text
         for problem, group in _by_reason(deals)
         for text in _reason_sections(problem, group, salesforce_url)
     ]
     reasons = ", ".join(sorted({problem.code for deal in deals for problem in deal.problems}))
-    text = f"{counted} not billed: {reasons}"
-    return _message(text, f"{counted} not billed", sections, [_run(run_url)])
+    return _message(f"{counted}: {reasons}", counted, sections, [_run(run_url)])
 
 
 def failed_run_message(
@@ -125,7 +132,7 @@ def failed_run_message(
 
 def held_run_message(limit: RunLimit, *, run_url: str = "") -> Message:
     """The question to a person whether a large run may go on. Nothing of it has been billed."""
-    totals = ", ".join(format_money(total) for total in limit.totals)
+    totals = ", ".join(map(str, limit.totals))
     deals = "1 deal" if limit.deal_count == 1 else f"{limit.deal_count} deals"
     body = (
         "\n".join(f"• {escape_slack(reason)}" for reason in limit.reasons)
@@ -142,8 +149,11 @@ def escape_slack(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` with line breaks and other control characters turned into single spaces."""
-    return re.sub(r"[\s\x00-\x1f\x7f\u2028\u2029]+", " ", text).strip()
+    """`text` with line breaks, other control characters and halves of characters turned into single spaces.
+
+    JSON can say half a character, such as "\\ud83d"; no mail, database or page can be written with it.
+    """
+    return re.sub(r"[\s\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]+", " ", text).strip()
 
 
 def link(url: str, label: str) -> str:
@@ -152,13 +162,6 @@ def link(url: str, label: str) -> str:
         return escape_slack(label)
     safe = url.replace("|", "%7C").replace(">", "%3E").replace("<", "%3C").replace(" ", "%20")
     return f"<{safe}|{escape_slack(label).replace('|', '¦')}>"
-
-
-def format_money(money: Money) -> str:
-    """Such as "$12,345.00 USD" or "12,345.00 SEK": the code always says which dollar it is."""
-    text = str(money)
-    symbol = _SYMBOLS.get(money.currency, "")
-    return f"-{symbol}{text[1:]}" if text.startswith("-") else f"{symbol}{text}"
 
 
 def record_url(salesforce_url: str, record_id: str) -> str:
@@ -172,8 +175,8 @@ def _billed_group(deals: Sequence[BilledNotice], salesforce_url: str, run_url: s
         known = totals.get(deal.total.currency)
         totals[deal.total.currency] = deal.total if known is None else known + deal.total
     invoices = "1 invoice" if len(deals) == 1 else f"{len(deals)} invoices"
-    text = f"{invoices} sent: {', '.join(format_money(total) for total in totals.values())}"
-    sections = _paginate("", [_billed_line(deal, salesforce_url) for deal in deals])
+    text = f"{invoices} sent: {', '.join(map(str, totals.values()))}"
+    sections = paginate("", [_billed_line(deal, salesforce_url) for deal in deals])
     return _message(text, text, sections, [_run(run_url)])
 
 
@@ -181,9 +184,9 @@ def _billed_line(deal: BilledNotice, salesforce_url: str) -> str:
     account = escape_slack(_cut(one_line(deal.account_name), _LONGEST_NAME_IN_LIST))
     name = _cut(one_line(deal.opportunity_name), _LONGEST_NAME_IN_LIST) or deal.opportunity_id
     record = link(record_url(salesforce_url, deal.opportunity_id), name)
-    tax = f" plus {format_money(deal.tax)} tax" if deal.tax else ""
+    tax = f" plus {deal.tax} tax" if deal.tax else ""
     invoice = link(deal.hosted_invoice_url, deal.invoice_number or deal.invoice_id or "Invoice")
-    return f"{_BULLET}*{account}*: {record} · {format_money(deal.total)}{tax} · {invoice}"
+    return f"{_BULLET}*{account}*: {record} · {deal.total}{tax} · {invoice}"
 
 
 def _by_reason(
@@ -208,11 +211,11 @@ def _reason_sections(
         account = f"{_name(deal.account_name)}: " if deal.account_name else ""
         record = _record(salesforce_url, deal.opportunity_id, deal.opportunity_name)
         items.append(f"{_BULLET}{account}{record}{owner} — {_cut(escape_slack(found.message), 300)}")
-    return _paginate(head, items)
+    return paginate(head, items)
 
 
-def _paginate(head: str, items: Iterable[str]) -> list[str]:
-    """Texts that each fit a section; the head stands in the first."""
+def paginate(head: str, items: Iterable[str]) -> list[str]:
+    """Texts that each fit a section; the head, where there is one, stands in the first."""
     texts = [head]
     for item in items:
         if len(texts[-1]) + 1 + len(item) > LONGEST_SECTION:

@@ -66,6 +66,9 @@ def currency_code(code: str) -> str:
     return lowered
 
 
+_SYMBOLS = {"usd": "$", "eur": "€", "gbp": "£", "jpy": "¥"}
+
+
 @total_ordering
 @dataclass(frozen=True)
 class Money:
@@ -102,8 +105,8 @@ class Money:
 
     def to_major(self) -> Decimal:
         """The amount in major units, with the currency's decimal places."""
-        digits = tuple(int(digit) for digit in str(abs(self.amount_minor)))
-        return Decimal((int(self.amount_minor < 0), digits, -EXPONENTS[self.currency]))
+        # From text: exact for any number of digits, which arithmetic of Decimals is not.
+        return Decimal(f"{self.amount_minor:d}E-{EXPONENTS[self.currency]}")
 
     @property
     def representable(self) -> bool:
@@ -133,16 +136,28 @@ class Money:
         return self.amount_minor != 0
 
     def __str__(self) -> str:
-        """Such as "1,234.50 EUR"; ISK and UGX without the decimals that are 00 by rule."""
+        """As people read it everywhere: "$1,234.50 USD", "-€5.00 EUR", "12,345.00 SEK".
+
+        The code always says which dollar it is. ISK and UGX stand without the decimals that are 00 by rule.
+        """
         major = self.to_major()
         if STEPS.get(self.currency) == 100 and self.representable:
             major = major.quantize(Decimal(1))
-        return f"{major:,f} {self.currency.upper()}"
+        sign = "-" if self.amount_minor < 0 else ""
+        return f"{sign}{_SYMBOLS.get(self.currency, '')}{abs(major):,f} {self.currency.upper()}"
 
     def _same(self, other: Money) -> int:
         if other.currency != self.currency:
             raise CurrencyMixError(f"{self.currency.upper()} and {other.currency.upper()} do not mix")
         return other.amount_minor
+
+
+def show_amount(amount: Decimal, currency: str) -> str:
+    """An amount in major units as `Money` is written; the bare number where the currency cannot hold it exactly."""
+    try:
+        return str(Money.from_major(amount, currency))
+    except RecordRejected:
+        return f"{amount:,f} {currency}"
 
 
 def sum_money(amounts: list[Money] | tuple[Money, ...], currency: str) -> Money:

@@ -40,6 +40,8 @@ class FieldNames(Record):
     opportunity_days_until_due: ApiName = "Stripe_Days_Until_Due__c"
     account_customer_id: ApiName = "Stripe_Customer_Id__c"
     account_billing_email: ApiName = "Billing_Email__c"
+    account_segment: ApiName = "Dunning_Segment__c"
+    account_time_zone: ApiName = "Billing_Time_Zone__c"
     product_price_id: ApiName = "Stripe_Price_Id__c"
     product_product_id: ApiName = "Stripe_Product_Id__c"
 
@@ -70,6 +72,7 @@ class BillingRules(Record):
     collection_method: CollectionMethod = CollectionMethod.SEND_INVOICE
     days_until_due: int = Field(default=30, ge=0, le=3650)
     automatic_tax: bool = False
+    chatter_posts: bool = False  # a win post on the deal as well
     stripe_emails_invoices: bool = False  # Stripe's setting "Email finalized invoices to customers" is on
     max_deals_per_run: int = Field(default=200, ge=1)
     max_amount_per_run: dict[str, Decimal] = Field(default_factory=dict)
@@ -79,7 +82,7 @@ class BillingRules(Record):
     @field_validator("default_currency")
     @classmethod
     def _upper_known(cls, value: str) -> str:
-        return _currency(value)
+        return policy_currency(value)
 
     @field_validator("stage_names", "excluded_types", "operator_ids")
     @classmethod
@@ -92,7 +95,7 @@ class BillingRules(Record):
     @field_validator("max_amount_per_run", "approval_limit")
     @classmethod
     def _positive_limits(cls, limits: dict[str, Decimal]) -> dict[str, Decimal]:
-        return {_currency(code): _limit(code, amount) for code, amount in limits.items()}
+        return {policy_currency(code): _limit(code, amount) for code, amount in limits.items()}
 
     @model_validator(mode="after")
     def _bills_something(self) -> BillingRules:
@@ -115,7 +118,8 @@ def _limit_money(limits: dict[str, Decimal], currency: str) -> Money | None:
     return Money.from_major(limits.get(currency.upper(), Decimal(0)), currency)
 
 
-def _currency(code: str) -> str:
+def policy_currency(code: str) -> str:
+    """The code in capitals, for validators. Raises ValueError for one that Stripe does not know."""
     try:
         return currency_code(code).upper()
     except RecordRejected as error:

@@ -139,13 +139,19 @@ def _quote_lines(rules: BillingRules, some: str) -> str:
         *("SBQQ__Product__r.Name", "SBQQ__Product__r.ProductCode"),
         f"SBQQ__Product__r.{rules.field_names.product_price_id}",
         *("SBQQ__Description__c", "SBQQ__Quantity__c", "SBQQ__NetPrice__c", "SBQQ__NetTotal__c"),
-        *("SBQQ__SubscriptionPricing__c", "SBQQ__SubscriptionType__c"),
+        *("SBQQ__SubscriptionPricing__c", "SBQQ__SubscriptionType__c", "SBQQ__RequiredBy__c"),
     ]
     # Optional lines were offered and not taken: CPQ leaves them out of the quote's total.
     primary = "SBQQ__Quote__r.SBQQ__Primary__c = true AND SBQQ__Optional__c = false"
     return _select(
         fields, "SBQQ__QuoteLine__c", f"{primary} AND SBQQ__Quote__r.SBQQ__Opportunity2__c IN {some}"
     )
+
+
+def chatter_posts_query(opportunity_ids: Sequence[str], since: datetime) -> str:
+    """Chatter posts on these Opportunities since then: Id, ParentId, Body. At most 200 ids."""
+    where = f"ParentId IN {soql_literal(list(opportunity_ids))} AND CreatedDate >= {soql_literal(since)}"
+    return _select(("Id", "ParentId", "Body"), "FeedItem", where)
 
 
 def _select(fields: Sequence[str], sobject: str, where: str, order: str = "Id") -> str:

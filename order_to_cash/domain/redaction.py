@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -32,7 +33,7 @@ _EMAIL_KEY = re.compile(r"(?i)e_?mail(__c)?$|^email_address$")
 _MARKS = ((_SECRET_KEY, SECRET), (_ADDRESS_KEY, ADDRESS), (_PHONE_KEY, PHONE), (_CARD_KEY, CARD))
 
 # Shapes of secrets: Stripe keys and signing secrets, Slack tokens, Salesforce sessions, JWTs, client secrets
-# of payments, PEM blocks, passwords in addresses, v1 signatures of webhooks.
+# of payments, PEM blocks, passwords in addresses, sessions of the customer portal, v1 signatures of webhooks.
 _SECRETS = re.compile(
     r"""
       \b(?:sk|rk|pk|ek)_(?:test|live)_[A-Za-z0-9_]+
@@ -43,6 +44,7 @@ _SECRETS = re.compile(
     | \b(?:pi|seti)_[A-Za-z0-9]+_secret_[A-Za-z0-9]+
     | -----BEGIN[ A-Z]*PRIVATE\ KEY-----.*?(?:-----END[ A-Z]*PRIVATE\ KEY-----|\Z)
     | (?<=://)[^\s/@:]*:[^\s/@]+(?=@)
+    | (?<=/p/session/)[A-Za-z0-9_-]+
     | (?<=[,\s]v1=)[0-9a-f]{32,}
     """,
     re.VERBOSE | re.DOTALL,
@@ -117,6 +119,8 @@ def _redact_text(text: str, key: str) -> str:
     marked = _by_key(text, key) if text else text
     if marked is not text:
         return str(marked)
+    if text.isalnum() and text.isascii() and not text.isdigit():
+        return text  # all that is sought below has signs in it, or is a number: most of an answer is ids and names
     text = _SECRETS.sub(SECRET, text)
     text = _SCHEME.sub(rf"\1\2{SECRET}", text)
     text = _redact_named(text)
@@ -145,12 +149,18 @@ def _by_key(value: Any, key: str) -> Any:
     name = _last(key)
     if not name or value is None or isinstance(value, bool):
         return value
-    if _EMAIL_KEY.search(name):
+    mark = _mark(name)
+    if mark == EMAIL:
         return mask_email(str(value))
-    for pattern, mark in _MARKS:
-        if pattern.search(name):
-            return mark
-    return value
+    return mark or value
+
+
+@lru_cache(maxsize=4096)
+def _mark(name: str) -> str:
+    """What stands for the value of a field of this name; empty where nothing need."""
+    if _EMAIL_KEY.search(name):
+        return EMAIL
+    return next((mark for pattern, mark in _MARKS if pattern.search(name)), "")
 
 
 def _last(key: str) -> str:

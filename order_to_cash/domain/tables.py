@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from order_to_cash.domain.matching import MatchDecision
-from order_to_cash.domain.messages import BilledNotice, QuarantineNotice, format_money, one_line, record_url
+from order_to_cash.domain.messages import BilledNotice, QuarantineNotice, one_line, record_url
 from order_to_cash.domain.records import BillingPlan, CustomerMatch, Record, WonDeal
 from order_to_cash.domain.redaction import mask_email, redact
 
@@ -48,8 +48,8 @@ def billed_table(billed: Sequence[BilledNotice], *, salesforce_url: str = "") ->
         (
             _link(record_url(salesforce_url, one.opportunity_id), one.opportunity_name or one.opportunity_id),
             cell(one.account_name),
-            format_money(one.total),
-            format_money(one.tax) if one.tax else "",
+            str(one.total),
+            str(one.tax) if one.tax else "",
             _link(one.hosted_invoice_url, one.invoice_number or one.invoice_id),
         )
         for one in billed
@@ -58,7 +58,7 @@ def billed_table(billed: Sequence[BilledNotice], *, salesforce_url: str = "") ->
 
 
 def quarantine_table(held: Sequence[QuarantineNotice], *, salesforce_url: str = "") -> str:
-    """What was not billed: one row for each reason of each deal."""
+    """What is held: one row for each reason of each deal."""
     head = ("Deal", "What is wrong", "What to do", "Owner", "Customer", "Reason", "Field")
     rows = (
         (
@@ -93,7 +93,7 @@ def _plan_row(one: PlannedDeal) -> tuple[str, ...]:
         cell(_match(one.match)),
         str(len(plan.lines)),
         str(sum(line.negotiated for line in plan.lines)),
-        format_money(plan.total),
+        str(plan.total),
         cell(terms),
     )
 

@@ -11,16 +11,19 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 from order_to_cash.domain.audit import AuditSink, CallIntent, CallOutcome
 from order_to_cash.domain.redaction import redact
 
 # Larger bodies (lists, deployments) are recorded by size and digest: the source still has what was read.
 _LARGEST_BODY = 20_000
+# Characters: what a query asks stands at its front; hundreds of ids after it took 4 ms to be searched for names.
+_LONGEST_SOQL = 2_000
 # Of a token exchange only these are recorded.
 _TOKEN_FIELDS = frozenset({"grant_type", "instance_url", "token_type", "scope", "error", "error_description"})
-_SOQL_LITERAL = re.compile(r"'((?:[^'\\]|\\.)*)'")
+# A literal, or what a cut left of one.
+_SOQL_LITERAL = re.compile(r"'((?:[^'\\]|\\.)*)(?:'|\\?\Z)")
 _SALESFORCE_ID = re.compile(r"[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?")
 
 _actor: ContextVar[str] = ContextVar("o2c_actor", default="")
@@ -100,8 +103,21 @@ def shown(body: Mapping[str, Any], size: int = 0) -> Mapping[str, Any]:
         return {"bytes": size}
     soql = body.get("q")
     if isinstance(soql, str):
-        body = {**body, "q": _without_literals(soql)}
+        body = {**body, "q": _soql_shown(soql)}
+    together = body.get("compositeRequest")
+    if isinstance(together, list):
+        asked = [_subrequest(one) for one in together]
+        body = {**body, "compositeRequest": asked}
     return dict(redact(body))
+
+
+def _subrequest(one: Mapping[str, Any]) -> Any:
+    url = _soql_shown(unquote_plus(str(one.get("url"))))
+    return {"url": url, "body": one["body"]} if "body" in one else url
+
+
+def _soql_shown(soql: str) -> str:
+    return _without_literals(soql[:_LONGEST_SOQL]) + ("…" if len(soql) > _LONGEST_SOQL else "")
 
 
 def _without_literals(soql: str) -> str:

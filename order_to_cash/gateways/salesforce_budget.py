@@ -7,23 +7,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 
 from order_to_cash.domain.errors import BudgetExhausted
+from order_to_cash.domain.linger import Lane
 
 # `api-usage=18/5000; per-app-api-usage=17/250(appName=sample)`: REST API guide, "Limit Info Header".
 _USAGE = re.compile(r"(?:^|[;,\s])api-usage\s*=\s*(\d+)\s*/\s*(\d+)")
 # With nothing sent nothing is learnt: now and then one call finds out whether the window has moved on.
 _LOOK_AGAIN_SECONDS = 300.0
-
-
-class Lane(StrEnum):
-    """What a call is for; the order is the order of precedence."""
-
-    LIVE = "live"
-    CATCH_UP = "catch_up"
-    BULK = "bulk"
 
 
 # The share of the org's rolling 24 hours up to which a lane calls. What is above `live` stays for the org's

@@ -16,12 +16,13 @@ from simple_salesforce.api import Salesforce
 from simple_salesforce.exceptions import SalesforceError
 
 from order_to_cash.domain.errors import ConfigurationError, O2CError, Unavailable
+from order_to_cash.domain.linger import Lane
 from order_to_cash.domain.records import Environment
 from order_to_cash.gateways.calls import CallRecorder
 from order_to_cash.gateways.pacing import Pacer
 from order_to_cash.gateways.places import require_salesforce_place, salesforce_audience
 from order_to_cash.gateways.retry import RetryPolicy
-from order_to_cash.gateways.salesforce_budget import DailyBudget, Lane
+from order_to_cash.gateways.salesforce_budget import DailyBudget
 from order_to_cash.gateways.salesforce_errors import translate_answer
 from order_to_cash.gateways.salesforce_login import Login, TokenSource
 from order_to_cash.gateways.salesforce_wire import SalesforceWire, current_lane, parsed
@@ -52,7 +53,7 @@ class SalesforceConnection:
         require_salesforce_place(environment, login_url)
         emulated = environment is Environment.EMULATOR
         self._environment = environment
-        self._api_version = api_version
+        self.api_version = api_version
         self._wire = SalesforceWire(
             emulator_url=login_url if emulated else "",
             recorder=recorder,
@@ -104,7 +105,7 @@ class SalesforceConnection:
                 self._library = Salesforce(
                     session_id=_PLACEHOLDER_TOKEN,
                     instance_url=self._tokens.current().instance_url,
-                    version=self._api_version,
+                    version=self.api_version,
                     session=self._http,
                     parse_float=Decimal,
                     object_pairs_hook=dict,

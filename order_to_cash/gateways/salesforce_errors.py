@@ -77,6 +77,9 @@ _BY_CODE: Mapping[str, tuple[type[O2CError], str]] = {
     "INSERT_UPDATE_DELETE_NOT_ALLOWED_DURING_MAINTENANCE": (Unavailable, Unavailable.default_remedy),
     "UNKNOWN_EXCEPTION": (Unavailable, Unavailable.default_remedy),
 }
+# Salesforce quotes the value, such as a person's name, and ends with the field's length.
+_TOO_LARGE = re.compile(r"(data value too large):.*(?= \(max length=)", re.DOTALL)
+_NO_PARENT = "Foreign key external ID"
 _INSUFFICIENT = (
     PermissionMissing,
     "Assign the integration permission set to the user, and share the record.",
@@ -113,7 +116,8 @@ def translate_error(error: Mapping[str, Any], where: str, ids: Mapping[str, str]
     fields = _fields(error)
     if fields:
         about["field"] = fields
-    message = f"Salesforce refused {where}: {redact(str(error.get('message') or 'no reason given'))}"
+    said = _TOO_LARGE.sub(r"\1", str(error.get("message") or "no reason given"))
+    message = f"Salesforce refused {where}: {redact(said)}"
     if code == "REQUEST_LIMIT_EXCEEDED":
         return (BudgetExhausted if daily_limit_reached(error) else RateLimited)(message, code=code, ids=about)
     known = _BY_CODE.get(code) or (_INSUFFICIENT if code.startswith("INSUFFICIENT_ACCESS") else None)
@@ -125,6 +129,8 @@ def translate_error(error: Mapping[str, Any], where: str, ids: Mapping[str, str]
             ids=about,
         )
     kind, remedy = known
+    if _NO_PARENT in message:
+        remedy = "What it refers to is not in Salesforce, or not any more: replay that one's event, then this one's."
     return kind(message, code=code, remedy=remedy, ids=about)
 
 

@@ -6,7 +6,7 @@ import json
 import random
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.error import URLError
@@ -136,25 +136,39 @@ class SlackGateway:
     def close(self) -> None:
         self._stop.set()
 
-    def post(self, channel: str, text: str, blocks: Sequence[Mapping[str, Any]] = (), *, key: str) -> str:
+    def post(
+        self,
+        channel: str,
+        text: str,
+        blocks: Sequence[Mapping[str, Any]] = (),
+        *,
+        key: str,
+        about: Sequence[str] = (),
+        thread_ts: str = "",
+        broadcast: bool = False,
+    ) -> str:
         """Post a message and return its `ts`. `text` is what notifications show; escape what people typed.
 
-        Where the answer is lost the message is looked for by `key` and posted again only when it is not
-        there. Raises Refused (its remedy names channel, token or scope), RateLimited, OutcomeUnknown.
+        `about`: further keys that it is found by. `thread_ts`: of the message that it answers; `broadcast`: the
+        channel sees the answer, too. Where Slack's answer is lost the message is looked for by `key` and posted again
+        only when it is not there. Raises Refused (its remedy names channel, token or scope), RateLimited,
+        OutcomeUnknown.
         """
+        payload = {"key": key, **({"about": list(about)} if about else {})}
         message = {
             "channel": channel,
             "text": text,
             "blocks": [dict(block) for block in blocks],
-            "metadata": {"event_type": EVENT_TYPE, "event_payload": {"key": key}},
+            "metadata": {"event_type": EVENT_TYPE, "event_payload": payload},
             "unfurl_links": False,
             "unfurl_media": False,
+            **({"thread_ts": thread_ts, "reply_broadcast": broadcast} if thread_ts else {}),
         }
         for _ in range(2):
             try:
                 answer = self._call(self._poster, "chat.postMessage", message, paced=True)
             except _Lost:
-                found = self._look_for(channel, key)
+                found = self._look_for(channel, key, thread_ts)
                 if found:
                     return found
             else:
@@ -164,27 +178,44 @@ class SlackGateway:
 
     def find(self, channel: str, key: str, since: datetime | None = None) -> str | None:
         """The `ts` of the message posted with `key`, or None; looks 2,000 messages back, or to `since`."""
+        return self.posted(channel, [key], since).get(key)
+
+    def posted(
+        self, channel: str, keys: Collection[str], since: datetime | None = None, *, thread_ts: str = ""
+    ) -> dict[str, str]:
+        """Which of `keys` a message carries → its `ts`. In the channel, or among the answers in one thread.
+
+        Looks 2,000 messages back, or to `since`. Raises Refused and Unavailable.
+        """
+        found: dict[str, str] = {}
+        for message in self._messages(channel, since, thread_ts):
+            found |= {key: str(message["ts"]) for key in _keys_of(message) if key in keys}
+            if len(found) == len(keys):
+                break
+        return found
+
+    def _messages(self, channel: str, since: datetime | None, thread_ts: str) -> Iterator[Mapping[str, Any]]:
         asked: dict[str, Any] = {
             "channel": self._channel_id(channel),
             "include_all_metadata": True,
             "limit": _PAGE,
         }
+        if thread_ts:
+            asked["ts"] = thread_ts
         if since is not None:
             asked["oldest"] = f"{since.timestamp():.6f}"
+        method = "conversations.replies" if thread_ts else "conversations.history"
         for _ in range(_PAGES):
-            page = self._call(self._reader, "conversations.history", asked)
-            for message in page.get("messages") or []:
-                if _key_of(message) == key:
-                    return str(message["ts"])
+            page = self._call(self._reader, method, asked)
+            yield from page.get("messages") or []
             cursor = _cursor(page)
             if not cursor:
-                return None
+                return
             asked["cursor"] = cursor
-        return None
 
-    def _look_for(self, channel: str, key: str) -> str | None:
+    def _look_for(self, channel: str, key: str, thread_ts: str) -> str | None:
         try:
-            return self.find(channel, key)
+            return self.posted(channel, [key], thread_ts=thread_ts).get(key)
         except O2CError as error:
             code = error.code
         raise OutcomeUnknown(
@@ -245,10 +276,12 @@ def _translate(method: str, status: int | None, data: Mapping[str, Any], *, lost
     return kind(f"Slack refused {method}.", code=code, remedy=remedy)
 
 
-def _key_of(message: Mapping[str, Any]) -> str:
+def _keys_of(message: Mapping[str, Any]) -> set[str]:
     metadata = message.get("metadata") or {}
+    if metadata.get("event_type") != EVENT_TYPE:
+        return set()
     payload = metadata.get("event_payload") or {}
-    return str(payload.get("key", "")) if metadata.get("event_type") == EVENT_TYPE else ""
+    return {str(key) for key in (payload.get("key"), *(payload.get("about") or ())) if key}
 
 
 def _cursor(page: Mapping[str, Any]) -> str:

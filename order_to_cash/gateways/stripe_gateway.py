@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import stripe
 from pydantic import SecretStr
@@ -25,6 +25,10 @@ from order_to_cash.gateways.credentials import as_secret
 from order_to_cash.gateways.pacing import Pacer
 from order_to_cash.gateways.places import require_stripe_place
 from order_to_cash.gateways.retry import RetryPolicy
+from order_to_cash.gateways.stripe_calls import created_between
+from order_to_cash.gateways.stripe_endpoints import StripeEndpoints
+from order_to_cash.gateways.stripe_events import StripeEvents
+from order_to_cash.gateways.stripe_objects import StripeObjects
 from order_to_cash.gateways.stripe_records import (
     customer_from,
     has_more_lines,
@@ -36,14 +40,11 @@ from order_to_cash.gateways.stripe_records import (
 from order_to_cash.gateways.stripe_wire import StripeWire, shielded
 from order_to_cash.gateways.vendor_logs import refuse_stripe_console_log, shut_vendor_logs
 
-T = TypeVar("T")
-
-_PAGE = 100  # Stripe's largest: https://docs.stripe.com/api/pagination
 # The wire puts the real key on; SDK objects, and what prints them, never hold it.
 _PLACEHOLDER_KEY = "sk_test_set_by_the_wire"
 
 
-class StripeGateway:
+class StripeGateway(StripeObjects, StripeEvents, StripeEndpoints):
     """One Stripe account in one environment. Use it on one event loop; `aclose` it there.
 
     Every POST carries the caller's deterministic idempotency key: 1 to 255 characters that name a business
@@ -87,8 +88,7 @@ class StripeGateway:
             base_addresses={"api": api_base.rstrip("/")},
             max_network_retries=0,
         )
-        self._client = client
-        self._v1 = client.v1
+        super().__init__(client)
         self._account_id = ""
 
     async def aclose(self) -> None:
@@ -100,12 +100,12 @@ class StripeGateway:
         self, email: str | None = None, created_gte: datetime | None = None
     ) -> list[StripeCustomer]:
         """All customers, newest first; only those with exactly this e-mail, or created since."""
-        params = {**({"email": email} if email else {}), **_since(created_gte)}
+        params = {**({"email": email} if email else {}), **created_between(created_gte)}
         return [customer_from(raw) async for raw in self._pages(self._v1.customers.list_async, params)]
 
     async def changed_customers(self, since: datetime) -> list[StripeCustomer]:
         """Those updated or deleted since, as they are now; each once. Events tell of 30 days at most."""
-        params = {"types": ["customer.updated", "customer.deleted"], **_since(since)}
+        params = {"types": ["customer.updated", "customer.deleted"], **created_between(since)}
         events = [event async for event in self._pages(self._v1.events.list_async, params)]
         known, unsure = latest_customers(events)
         return [*known, *[await self.retrieve_customer(one) for one in unsure]]
@@ -124,6 +124,21 @@ class StripeGateway:
         update = self._v1.customers.update_async
         return customer_from(await self._post(update, customer_id, params=params, key=idempotency_key))
 
+    async def portal_url(self, customer_id: str, idempotency_key: str) -> str:
+        """A page of Stripe's where this customer changes the payment method; who has the address may do so.
+
+        Stripe ends a session that nobody visits soon: one whose link was mailed can be recovered by a code that Stripe
+        sends to the customer's address. Raises Refused where the portal was never configured in the dashboard.
+        https://docs.stripe.com/api/customer_portal/sessions/create
+        """
+        params = {
+            "customer": customer_id,
+            "flow_data": {"type": "payment_method_update"},
+            "after_expiration": {"type": "customer_login"},
+        }
+        create = self._v1.billing_portal.sessions.create_async
+        return str((await self._post(create, params=params, key=idempotency_key))["url"])
+
     # Catalogue
 
     async def list_prices(self) -> list[StripePrice]:
@@ -141,7 +156,7 @@ class StripeGateway:
         `line_count` counts the lines that an answer shows, at most 10; only `retrieve_invoice` and
         `add_lines` count further, with a call for every 100.
         """
-        params = {**({"customer": customer_id} if customer_id else {}), **_since(created_gte)}
+        params = {**({"customer": customer_id} if customer_id else {}), **created_between(created_gte)}
         return [invoice_from(raw) async for raw in self._pages(self._v1.invoices.list_async, params)]
 
     async def retrieve_invoice(self, invoice_id: str) -> StripeInvoice:
@@ -208,7 +223,7 @@ class StripeGateway:
 
     async def times_sent(self, invoice_id: str, since: datetime, enough: int = 100) -> int:
         """How many `invoice.sent` events tell of the invoice, counted up to `enough`."""
-        params = {"type": "invoice.sent", **_since(since)}
+        params = {"type": "invoice.sent", **created_between(since)}
         times = 0
         async for event in self._pages(self._v1.events.list_async, params):
             data = event.get("data")
@@ -257,31 +272,3 @@ class StripeGateway:
         async for _ in self._pages(list_lines, {}, str(raw["id"])):
             count += 1
         return invoice_from(raw, count)
-
-    async def _pages(
-        self, list_method: Callable[..., Awaitable[Any]], params: Mapping[str, Any], *args: str
-    ) -> AsyncIterator[dict[str, Any]]:
-        asked: dict[str, Any] = {**params, "limit": _PAGE}
-        while True:
-            page = await self._call(list_method, *args, params=asked)
-            rows = page.get("data") or []
-            for row in rows:
-                yield row
-            if not rows or page.get("has_more") is not True:
-                return
-            asked["starting_after"] = rows[-1]["id"]
-
-    async def _post(
-        self, method: Callable[..., Awaitable[Any]], *args: str, params: Mapping[str, Any], key: str
-    ) -> dict[str, Any]:
-        if not 0 < len(key) <= 255:
-            raise ValueError("an idempotency key has 1 to 255 characters")
-        return await self._call(method, *args, params=dict(params), options={"idempotency_key": key})
-
-    async def _call(self, method: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> dict[str, Any]:
-        plain: dict[str, Any] = (await shielded(method, *args, **kwargs)).to_dict()
-        return plain
-
-
-def _since(moment: datetime | None) -> dict[str, Any]:
-    return {} if moment is None else {"created": {"gte": int(moment.timestamp())}}

@@ -25,7 +25,7 @@ class Right:
         return f"{self.resource}: {self.access}"
 
 
-# What the billing recipe calls. A write is probed with an id that no object has: Stripe judges the key first
+# What the recipes call. A write is probed with an id that no object has: Stripe judges the key first
 # (403) and only then looks for the object (404).
 NEEDED: tuple[Right, ...] = (
     Right("customers", "read", "/v1/customers"),
@@ -35,6 +35,15 @@ NEEDED: tuple[Right, ...] = (
     Right("prices", "read", "/v1/prices"),
     Right("products", "read", "/v1/products"),
     Right("events", "read", "/v1/events"),
+    Right("subscriptions", "read", "/v1/subscriptions"),
+    Right("charges and refunds", "read", "/v1/charges"),
+    Right("payment intents", "read", "/v1/payment_intents"),
+    Right("payment methods", "read", "/v1/payment_methods"),
+    Right("credit notes", "read", "/v1/credit_notes"),
+    Right("disputes", "read", "/v1/disputes"),
+    Right("checkout sessions", "read", "/v1/checkout/sessions"),
+    Right("webhook endpoints", "read", "/v1/webhook_endpoints"),
+    Right("customer portal", "write", "/v1/billing_portal/sessions"),
 )
 
 Shield = Callable[..., Awaitable[Any]]

@@ -12,10 +12,11 @@ import json
 import random
 import re
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -34,6 +35,8 @@ from order_to_cash.gateways.stripe_errors import Failure, translate
 T = TypeVar("T")
 
 CONNECT_SECONDS = 5.0
+# A header of ours on answers: how long this one took, in seconds, from leaving to having been read.
+TOOK = "o2c-took-seconds"
 # 50 in flight work; a caller beyond the pool waits its turn, it does not fail.
 _CONNECTIONS = 64
 _POOL_WAIT_SECONDS = 60.0
@@ -52,8 +55,9 @@ class _Answer:
     headers: Mapping[str, str] = field(default_factory=httpx.Headers)
     cause: str = ""
     sent: bool = True
+    took_seconds: float = 0.0
 
-    @property
+    @cached_property
     def document(self) -> dict[str, Any]:
         try:
             value = json.loads(self.content)
@@ -113,7 +117,11 @@ class StripeWire(stripe.HTTPXClient):
             attempts.made += 1
             if answer.status is not None and answer.status < 300:
                 self._check_mode(answer.document)
-                return answer.content, answer.status, answer.headers
+                return (
+                    answer.content,
+                    answer.status,
+                    httpx.Headers({**answer.headers, TOOK: str(answer.took_seconds)}),
+                )
             attempts.effect_possible |= _may_have_worked(method, answer)
             retry_after = parse_retry_after(answer.headers.get("retry-after"), now=self._wall_clock.now)
             if answer.status == 429 and answer.error.get("code") != "lock_timeout":
@@ -148,6 +156,7 @@ class StripeWire(stripe.HTTPXClient):
 
     async def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> _Answer:
         sent_headers = {**headers, "Authorization": f"Bearer {self._key.get_secret_value()}"}
+        left_at = time.monotonic()
         try:
             # httpx's read timeout starts anew with every byte; this one does not.
             async with asyncio.timeout(self._whole_seconds):
@@ -156,7 +165,8 @@ class StripeWire(stripe.HTTPXClient):
             return _Answer(None, cause="TimeoutError")
         except httpx.HTTPError as problem:
             return _Answer(None, cause=type(problem).__name__, sent=not isinstance(problem, _NOT_SENT))
-        answer = _Answer(response.status_code, response.content, response.headers)
+        took = time.monotonic() - left_at
+        answer = _Answer(response.status_code, response.content, response.headers, took_seconds=took)
         if response.is_success and not answer.document:  # a proxy's page, or half an answer
             return _Answer(None, response.content, response.headers, cause="unreadable answer")
         return answer

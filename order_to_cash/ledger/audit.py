@@ -12,10 +12,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, not_, or_, select, update
 from ulid import ULID
 
-from order_to_cash.domain.audit import CallIntent, CallOutcome
+from order_to_cash.domain.audit import (
+    QUERIES_TOGETHER,
+    READ_BY_POST,
+    READS,
+    TOGETHER,
+    CallIntent,
+    CallOutcome,
+)
 from order_to_cash.domain.clock import Clock
 from order_to_cash.ledger import audit_chain
 from order_to_cash.ledger.audit_chain import BrokenRow, Head
@@ -108,13 +115,15 @@ class AuditLog:
         since: datetime | None = None,
         until: datetime | None = None,
         reference: str = "",
+        writes: bool = False,
+        before_seq: int | None = None,
         limit: int = 100,
     ) -> list[AuditRow]:
-        """The newest rows first that began in ``since <= t < until``.
+        """The newest rows first that began in ``since <= t < until``; those before the row `before_seq`.
 
         `reference` is an audit id, a request id, a run, an idempotency key or its beginning (an
         obligation's key finds all its steps), or a record id that stands in the path or, while they are
-        kept, in a body.
+        kept, in a body. `writes`: only calls that may have changed something (`domain.audit.may_write`).
         """
         query = select(AUDIT).order_by(AUDIT.c.seq.desc()).limit(limit)
         if system:
@@ -125,8 +134,22 @@ class AuditLog:
             query = query.where(AUDIT.c.started_at < until)
         if reference:
             query = query.where(_mentions(reference))
+        if writes:
+            query = query.where(_may_write())
+        if before_seq is not None:
+            query = query.where(AUDIT.c.seq < before_seq)
         with self._database.read() as connection:
             return [AuditRow(**row._mapping) for row in connection.execute(query)]
+
+    def count(self, system: str, since: datetime, until: datetime | None = None) -> int:
+        """How many calls to `system` began in ``since <= t < until``, by whatever process of this ledger."""
+        query = select(func.count()).where(
+            AUDIT.c.system == system, AUDIT.c.late_outcome_of == "", AUDIT.c.started_at >= since
+        )
+        if until is not None:
+            query = query.where(AUDIT.c.started_at < until)
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def seal(self, *, stale: timedelta = timedelta(minutes=15)) -> Head:
         """Chain what is not chained yet; where the chain ends now. See `audit_chain.seal`."""
@@ -135,6 +158,18 @@ class AuditLog:
     def verify(self, expected: Head | None = None) -> BrokenRow | None:
         """The first row that was tampered with, or None. See `audit_chain.verify`."""
         return audit_chain.verify(self._database, expected)
+
+    def sealed(self) -> int:
+        """How many rows are chained."""
+        query = select(func.count()).where(AUDIT.c.chain_no.is_not(None))
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def unsealed(self) -> int:
+        """How many rows are not chained yet."""
+        query = select(func.count()).where(AUDIT.c.chain_no.is_(None))
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def prune(self, *, bodies_days: int = BODIES_DAYS, rows_days: int = ROWS_DAYS) -> int:
         """Forget bodies and rows older than that; how many rows went. The chain still verifies.
@@ -209,6 +244,16 @@ def _mentions(reference: str) -> Any:
         AUDIT.c.request_body.contains(reference, autoescape=True),
         AUDIT.c.response_body.contains(reference, autoescape=True),
     )
+
+
+def _may_write() -> Any:
+    """`domain.audit.may_write` as SQL."""
+    read_by_post = or_(*(AUDIT.c.path.endswith(end, autoescape=True) for end in READ_BY_POST))
+    kept = func.coalesce(AUDIT.c.request_body, "")
+    queries = and_(
+        AUDIT.c.path.endswith(TOGETHER, autoescape=True), kept.contains(QUERIES_TOGETHER, autoescape=True)
+    )
+    return and_(AUDIT.c.method.not_in(READS), not_(read_by_post), not_(queries))
 
 
 def _body(content: Mapping[str, Any]) -> tuple[str | None, str]:

@@ -9,16 +9,29 @@ asks which one it is.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    any_,
+    create_engine,
+    event,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from order_to_cash.domain.errors import ConfigurationError, Unavailable
@@ -27,6 +40,10 @@ BUSY_TIMEOUT_SECONDS = 60
 """How long a SQLite connection waits for another process's write transaction before it gives up."""
 
 _WRITE = "ledger_write"
+_BINARY = "ledger_binary"
+LARGE_RESULT: dict[str, Any] = {_BINARY: True}
+"""Execution options of a SELECT of many bytes. PostgreSQL sends them as they are, not as hexadecimal text: 10 MB came
+in 30 instead of 86 ms."""
 
 
 class Database:
@@ -50,6 +67,7 @@ class Database:
             self.engine = create_engine(
                 self.url, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": 10}
             )
+            event.listen(self.engine, "before_cursor_execute", _choose_format)
         # SQLite in WAL mode gives every transaction one snapshot; PostgreSQL does at this isolation level.
         snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._readers: Engine = self.engine.execution_options(**snapshot)
@@ -87,7 +105,7 @@ class Database:
 
     def insert_new(self, connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
         """Insert `row` unless its key is there already; whether it was inserted."""
-        insert = (sqlite.insert if self.is_sqlite else postgresql.insert)(table)
+        insert = self.insert(table)
         statement = insert.values(**row).on_conflict_do_nothing().returning(*table.primary_key.columns)
         return connection.execute(statement).first() is not None
 
@@ -97,10 +115,21 @@ class Database:
         """Insert or overwrite `rows` by `key`. All rows name the same columns, and no two the same key."""
         if not rows:
             return
-        insert = (sqlite.insert if self.is_sqlite else postgresql.insert)(table)
+        insert = self.insert(table)
         changed = {name: insert.excluded[name] for name in rows[0] if name not in key}
         statement = insert.on_conflict_do_update(index_elements=list(key), set_=changed)
         connection.execute(statement, [dict(row) for row in rows])
+
+    def among(self, column: ColumnElement[Any], values: Sequence[int | str]) -> ColumnElement[bool]:
+        """`column` is one of `values`, however many: one parameter, and one statement text for all lengths."""
+        if self.is_sqlite:
+            each = func.json_each(json.dumps(list(values))).table_valued("value")
+            return column.in_(select(each.c.value))
+        return column == any_(literal(list(values), postgresql.ARRAY(column.type)))
+
+    def insert(self, table: Table) -> Any:
+        """The dialect's INSERT, which knows ON CONFLICT."""
+        return (sqlite.insert if self.is_sqlite else postgresql.insert)(table)
 
     def close(self) -> None:
         """Give all connections back."""
@@ -141,6 +170,14 @@ def _translated() -> Iterator[None]:
             code="ledger_unavailable",
             remedy="Check that the database of O2C_LEDGER_URL runs, is migrated and has free disk space.",
         ) from error
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:  # SQLite's answer for a file that is no database
+            raise
+        raise ConfigurationError(
+            "The file at O2C_LEDGER_URL is no ledger, or it is damaged.",
+            code="ledger_unreadable",
+            remedy="Name another file, or restore this one from a backup.",
+        ) from error
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
@@ -172,3 +209,11 @@ def _enter_wal(cursor: sqlite3.Cursor) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     immediate = connection.get_execution_options().get(_WRITE, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _choose_format(_: Connection, cursor: Any, *statement: Any) -> None:
+    from psycopg.pq import Format
+
+    context = statement[2]
+    if context is not None and context.execution_options.get(_BINARY):
+        cursor.format = Format.BINARY

@@ -7,12 +7,17 @@ from sqlalchemy import select, update
 from order_to_cash.domain.clock import Clock
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.records import Environment
+from order_to_cash.ledger.applied import AppliedStates
 from order_to_cash.ledger.audit import AuditLog
 from order_to_cash.ledger.customers import Customers
+from order_to_cash.ledger.effects import Effects
 from order_to_cash.ledger.engine import Database
+from order_to_cash.ledger.inbox import Inbox
+from order_to_cash.ledger.ladders import Ladders
 from order_to_cash.ledger.leases import Leases
 from order_to_cash.ledger.links import Links
 from order_to_cash.ledger.migrate import check_version, has_tables, known_revisions, migrate, revision
+from order_to_cash.ledger.nudges import Nudges
 from order_to_cash.ledger.obligations import Obligations
 from order_to_cash.ledger.operations import Operations
 from order_to_cash.ledger.quarantine import Quarantine
@@ -23,8 +28,9 @@ from order_to_cash.ledger.watermarks import Watermarks
 class Ledger:
     """What the product remembers, on SQLite or PostgreSQL. Thread-safe; a method is one transaction.
 
-    It holds no secret, and personal data only in `customers`, the mirror that matching needs. It belongs to
-    one environment, Stripe account and Salesforce org: `bind` says which, and nothing of another gets in.
+    It holds no secret, and personal data only in `customers`, the mirror that matching needs, and in the bodies
+    of `inbox`. It belongs to one environment, Stripe account and Salesforce org: `bind` says which, and nothing of
+    another gets in.
     """
 
     def __init__(self, database: Database, clock: Clock, environment: Environment) -> None:
@@ -33,12 +39,17 @@ class Ledger:
         self._clock = clock
         self.obligations = Obligations(database, clock)
         self.operations = Operations(database, clock)
+        self.effects = Effects(database, clock)
         self.leases = Leases(database, clock)
         self.links = Links(database, clock, environment)
         self.quarantine = Quarantine(database, clock)
         self.audit = AuditLog(database, clock)
         self.watermarks = Watermarks(database, clock)
         self.customers = Customers(database, clock, self.watermarks)
+        self.inbox = Inbox(database, clock)
+        self.applied = AppliedStates(database)
+        self.nudges = Nudges(database, clock)
+        self.ladders = Ladders(database, clock)
 
     @classmethod
     def open(cls, url: str, *, clock: Clock, environment: Environment) -> Ledger:

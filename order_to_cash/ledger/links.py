@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import select
@@ -55,6 +56,19 @@ class Links:
         return self._read(
             found.where(LINK.c.salesforce_type == salesforce_type) if salesforce_type else found
         )
+
+    def of_many(self, stripe_type: str, stripe_ids: Collection[str], salesforce_type: str) -> dict[str, str]:
+        """Stripe id → Salesforce id, of those that are linked."""
+        if not stripe_ids:
+            return {}
+        query = select(LINK.c.stripe_id, LINK.c.salesforce_id).where(
+            LINK.c.environment == self._environment,
+            LINK.c.stripe_type == stripe_type,
+            LINK.c.salesforce_type == salesforce_type,
+            self._database.among(LINK.c.stripe_id, list(stripe_ids)),
+        )
+        with self._database.read() as connection:
+            return {row.stripe_id: row.salesforce_id for row in connection.execute(query)}
 
     def _read(self, query: Any) -> list[Link]:
         query = query.where(LINK.c.environment == self._environment).order_by(

@@ -1,9 +1,10 @@
 """The ledger's tables.
 
-They hold ids, states, amounts, digests and redacted bodies: no secret, and no personal data. The one
-exception is `ledger_customer`, the mirror of Stripe's customers with name and e-mail address, because a
-customer cannot be matched by what is not known (Stripe's List filters neither by name nor by metadata, and
-Search lags).
+They hold ids, states, amounts, digests and redacted bodies: no secret, and no personal data. Exceptions:
+`ledger_customer`, the mirror of Stripe's customers with name and e-mail address, because a customer cannot be
+matched by what is not known (Stripe's List filters neither by name nor by metadata, and Search lags);
+`ledger_inbox_body`, Stripe's events as they came (see `inbox_tables`); and `ledger_ladder` with the customer's name
+and `ledger_ladder_hold` with who placed a hold (see `ladder_tables`).
 
 Every name begins with `ledger_`, so that the tables can share a PostgreSQL database with Prefect's.
 """
@@ -24,7 +25,7 @@ _NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-_SEQUENCE = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows only in an INTEGER column
+SEQUENCE = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows only in an INTEGER column
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -160,7 +161,7 @@ class AuditRow(LedgerTable, table=True):
     __table_args__: ClassVar[Any] = {
         "sqlite_autoincrement": True
     }  # a deleted tail's numbers are not given again
-    seq: int = Field(primary_key=True, sa_type=_SEQUENCE)
+    seq: int = Field(primary_key=True, sa_type=SEQUENCE)
     audit_id: str = Field(unique=True)
     late_outcome_of: str
     system: str

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,8 +9,9 @@ import pytest
 from prefect.blocks.core import Block
 from pydantic import SecretStr, ValidationError
 
-from blocks import BillingPolicy, SalesforceOrg, SlackChannel, StripeAccount
+from blocks import BillingPolicy, DunningPolicyBlock, SalesforceOrg, SlackChannel, StripeAccount
 from blocks.registry import BLOCK_TYPES, BlockState, blocks_of, compare, save
+from order_to_cash.domain.dunning.default_policy import default_policy
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.records import Environment
 from order_to_cash.settings import Settings, load_settings
@@ -71,6 +72,7 @@ def test_secrets_are_marked_as_such() -> None:
         "SalesforceOrg.client_secret",
         "SalesforceOrg.private_key",
         "SlackChannel.bot_token",
+        "SmtpServer.password",
     }
 
 
@@ -137,4 +139,38 @@ async def test_saving_is_idempotent_and_tells_what_changed() -> None:
     assert loaded.rules() == second.billing_rules()
     stored: SlackChannel = await SlackChannel.aload(name)
     assert stored.bot_token.get_secret_value() == CANARY
+    await asyncio.gather(*(kind.adelete(name) for kind in BLOCK_TYPES))
+
+
+def test_ladders_are_on_by_the_policy_of_the_repository() -> None:
+    assert DunningPolicyBlock.from_settings(settings()).chosen() == default_policy()
+    assert DunningPolicyBlock.from_settings(settings(dunning="off")).chosen() is None
+
+
+def test_what_is_wrong_with_a_policy_is_told_by_its_step() -> None:
+    wrong = DunningPolicyBlock()
+    wrong.policy["charged"]["steps"][1]["delay"] = "soon"
+    with pytest.raises(ConfigurationError, match="step customer-mail"):
+        wrong.chosen()
+    assert DunningPolicyBlock().chosen() == default_policy()
+    wrong.enabled = False
+    assert wrong.chosen() is None
+
+
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_server")
+async def test_a_policy_that_people_wrote_is_never_overwritten() -> None:
+    name = "policy-test"
+    await save(settings(dunning="off"), name)
+    own: DunningPolicyBlock = await DunningPolicyBlock.aload(name)
+    assert not own.enabled
+    own.enabled = True
+    own.policy["quiet_period"] = "30h"
+    await own.asave(name, overwrite=True)
+    told = {report.slug: report.state for report in await save(settings(dunning="off"), name)}
+    assert told["dunning-policy"] is BlockState.UNCHANGED
+    kept: DunningPolicyBlock = await DunningPolicyBlock.aload(name)
+    chosen = kept.chosen()
+    assert chosen is not None
+    assert chosen.quiet_period == timedelta(hours=30)
     await asyncio.gather(*(kind.adelete(name) for kind in BLOCK_TYPES))

@@ -17,6 +17,9 @@ def clean_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         if name.startswith("O2C_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("O2C_SECRETS_DIR", str(tmp_path / "no-secrets"))
+    monkeypatch.setenv(
+        "PREFECT_API_URL", "http://127.0.0.1:1/api"
+    )  # commands set it: it must not outlive a test
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

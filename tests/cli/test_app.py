@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from order_to_cash.domain.errors import RecordRejected
 
 HEAVY = {"prefect", "great_expectations", "pandas", "stripe", "simple_salesforce", "pycountry", "sqlmodel"}
 COMMANDS = """
-    demo up emulators init drain bill doctor salesforce catalog quarantine audit config version
+    demo up emulators init drain bill doctor salesforce catalog events ladder held audit config version
 """
 
 
@@ -44,8 +45,11 @@ def test_help_imports_nothing_heavy(words: tuple[str, ...]) -> None:
     [
         (("bil",), "No such command"),
         (("bill", "--mode", "maybe"), "--mode"),
-        (("audit", "list", "--limit", "0"), "--limit"),
-        (("emulators", "--stripe-port", "99999"), "--stripe-port"),
+        (("bill", "006000000000001AAA", "--approved-by", " "), "--approved-by"),
+        (("bill", "006A"), "006A: A Salesforce record id has 15 letters"),
+        (("audit", "verify", "--head", "latest"), "--head"),
+        (("audit", "list", "--limit", "0"), "'--limit': 0 is too small: at least 1."),
+        (("emulators", "--stripe-port", "99999"), "99999 is too large: at most 65535."),
     ],
 )
 def test_a_wrong_argument_is_said_with_status_2(
@@ -55,6 +59,8 @@ def test_a_wrong_argument_is_said_with_status_2(
     assert done.exit_code == 2
     assert said in done.output
     assert "Traceback" not in done.output
+    assert "Value error" not in done.output
+    assert "Input should" not in done.output
 
 
 def failing() -> typer.Typer:
@@ -109,20 +115,46 @@ def test_wrong_settings_end_a_command_with_status_1(
     assert "Traceback" not in done.output
 
 
+@pytest.mark.parametrize(
+    "command", ["up", "bill", "drain --once", "catalog match", "salesforce deploy", "doctor"]
+)
+def test_without_the_emulators_a_command_says_how_to_start_them(
+    o2c: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    for name in ("STRIPE_API_BASE", "SALESFORCE_BASE_URL", "SLACK_BASE_URL"):
+        monkeypatch.setenv(f"O2C_{name}", "http://127.0.0.1:1")
+    monkeypatch.setenv("O2C_PREFECT_API_URL", "http://127.0.0.1:1/api")
+    done = o2c(*command.split())
+    assert done.exit_code == 1
+    assert "the emulators do not run" in done.output
+    assert "Start them with `o2c emulators`" in done.output
+
+
 def test_version(o2c: Callable[..., Result]) -> None:
     assert o2c("version").output.startswith("o2c ")
 
 
-def commands(program: Any, prefix: str = "o2c") -> Iterator[str]:
+def commands(program: Any, prefix: str = "o2c") -> Iterator[tuple[str, set[str]]]:
+    """Each command that help lists, with its options."""
     for name, command in program.commands.items():
+        if command.hidden:
+            continue
         if hasattr(command, "commands"):
             yield from commands(command, f"{prefix} {name}")
         else:
-            yield f"{prefix} {name}"
+            yield f"{prefix} {name}", {option for each in command.params for option in each.opts}
 
 
-def test_the_readme_names_every_command() -> None:
+def table_rows(readme: str) -> Iterator[tuple[str, set[str]]]:
+    """Each command of the table, `a|b` as two, with the options that its row names."""
+    for shown in re.findall(r"^\| `(o2c [^`]+)` \|", readme.replace("\\|", "¦"), re.MULTILINE):
+        *group, last = re.split(r" [\[<A-Z-]", shown)[0].split()
+        for name in last.split("¦"):
+            yield " ".join([*group, name]), set(re.findall(r"--[a-z-]+", shown))
+
+
+def test_the_readmes_table_is_what_the_commands_are() -> None:
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    told = readme.replace("audit list\\|seal\\|verify", "audit list o2c audit seal o2c audit verify")
-    missing = [command for command in commands(typer.main.get_command(app)) if command not in told]
-    assert missing == ["o2c version"]
+    known, told = dict(commands(typer.main.get_command(app))), dict(table_rows(readme))
+    assert sorted(told) == sorted(known)
+    assert {name: options - known[name] for name, options in told.items() if options - known[name]} == {}

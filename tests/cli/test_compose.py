@@ -36,7 +36,7 @@ def test_every_command_of_ours_exists() -> None:
         for word in word
         if word
     }
-    assert started == {"init", "drain"}
+    assert started == {"init", "receive", "drain"}
     assert started <= commands
     assert SERVICES["worker"]["command"][3:5] == ["--pool", WORK_POOL]
 
@@ -44,8 +44,15 @@ def test_every_command_of_ours_exists() -> None:
 def test_the_server_has_no_key_of_an_account_and_is_not_open_to_the_network() -> None:
     assert SERVICES["server"]["env_file"] == []
     assert [port for service in SERVICES.values() for port in service.get("ports", [])] == [
-        "127.0.0.1:4200:4200"
+        "127.0.0.1:4200:4200",
+        "127.0.0.1:8484:8484",
     ]
+
+
+def test_the_receiver_has_what_every_service_of_ours_has() -> None:
+    receiver, drain = SERVICES["receiver"]["environment"], SERVICES["drain"]["environment"]
+    assert {name: receiver[name] for name in drain} == drain
+    assert SERVICES["receiver"]["healthcheck"]["test"][3].count(f":{receiver['O2C_RECEIVE_PORT']}/healthz")
 
 
 def test_the_image_holds_every_package_and_no_secret() -> None:

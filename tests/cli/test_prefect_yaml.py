@@ -42,19 +42,30 @@ def test_parameters_are_the_flows_own_and_valid(deployment: dict[str, Any]) -> N
     module, _, name = deployment["entrypoint"].rpartition(".")
     flow = getattr(import_module(module), name)
     given = [deployment["parameters"]]
-    given += [{**deployment["parameters"], **schedule["parameters"]} for schedule in deployment["schedules"]]
+    given += [
+        {**deployment["parameters"], **schedule.get("parameters", {})}
+        for schedule in deployment.get("schedules", [])
+    ]
     for parameters in given:
         flow.validate_parameters(parameters)
 
 
-def test_the_form_touches_nothing_unless_told_and_the_sweep_applies(deployment: dict[str, Any]) -> None:
+def test_the_form_touches_nothing_unless_told_and_the_sweep_applies() -> None:
+    deployment = next(one for one in DEPLOYMENTS if one["name"] == "won-deals")
     assert deployment["parameters"]["mode"] == "plan"
-    assert [schedule["parameters"]["mode"] for schedule in deployment["schedules"]] == ["apply"]
+    assert [schedule["parameters"]["mode"] for schedule in deployment.get("schedules", [])] == ["apply"]
 
 
 def test_runs_queue_behind_each_other_and_schedules_can_be_told_apart(deployment: dict[str, Any]) -> None:
-    assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "ENQUEUE"}
-    assert all(schedule["slug"] and schedule["timezone"] == "UTC" for schedule in deployment["schedules"])
+    limits = {
+        "dunning-ladder": {"limit": 5, "collision_strategy": "ENQUEUE"},
+        "sweep-ladders": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
+    }
+    queued = {"limit": 1, "collision_strategy": "ENQUEUE"}
+    assert deployment["concurrency_limit"] == limits.get(deployment["name"], queued)
+    assert all(
+        schedule["slug"] and schedule["timezone"] == "UTC" for schedule in deployment.get("schedules", [])
+    )
     assert deployment["work_pool"]["name"] == "o2c"
 
 

@@ -51,12 +51,32 @@ async def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     os.kill(first, signal.SIGKILL)
     await until(lambda: supervisor.pids()["sleeper"] != first)
     second = supervisor.pids()["sleeper"]
+    await until(lambda: len(said) == 2)
     assert said == [
         "sleeper was ended by SIGKILL; starting it again in 1 s. It said last: up "
-        f"(all of it: {tmp_path / 'logs' / 'sleeper.log'})"
+        f"(all of it: {tmp_path / 'logs' / 'sleeper.log'})",
+        "sleeper runs again",
     ]
     await supervisor.stop()
     assert not guardian.alive({first, second})
+
+
+async def test_a_child_that_is_started_again_runs_again_only_once_it_is_ready(tmp_path: Path) -> None:
+    said: list[str] = []
+    supervisor = Supervisor(tmp_path / "logs", said.append)
+    asked = []
+
+    async def ready() -> bool:
+        asked.append(supervisor.said("sleeper", "up"))
+        return asked[-1]
+
+    await supervisor.start(Child("sleeper", SLEEPER, ready=ready))
+    asked.clear()
+    os.kill(supervisor.pids()["sleeper"], signal.SIGKILL)
+    await until(lambda: "sleeper runs again" in said)
+    assert asked[-1], "what it said before it was killed does not count"
+    assert supervisor.log_file("sleeper").read_text() == "up\nup\n"
+    await supervisor.stop()
 
 
 async def test_what_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from datetime import date
 from decimal import Decimal
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from order_to_cash.cli.configuration import describe
 from order_to_cash.domain.errors import ConfigurationError
 from order_to_cash.domain.records import Environment
 from order_to_cash.environments import key_mode, sandbox_domain
@@ -19,6 +21,7 @@ from order_to_cash.settings import (
     variable,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 CANARY = "canary5ecret"
 TEST_ENVIRONMENT = {
     "O2C_ENVIRONMENT": "test",
@@ -122,6 +125,7 @@ def test_all_problems_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ("O2C_DEFAULT_CURRENCY", "ZZZ"),
         ("O2C_STAGE_NAMES", " , "),
         ("O2C_FIELD_NAMES__ACCOUNT_BILLING_EMAIL", "Billing Email"),
+        ("O2C_FIELD_NAMES", "Billing_Email__c"),
     ],
 )
 def test_a_wrong_value_is_named_by_its_variable(
@@ -130,6 +134,7 @@ def test_a_wrong_value_is_named_by_its_variable(
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
         load_settings()
+    assert ".." not in caught.value.message
     assert name in caught.value.message or caught.value.message.startswith(
         "The settings: name at least one stage"
     )
@@ -172,6 +177,49 @@ def test_a_misspelt_variable_is_noticed() -> None:
     assert not unknown_variables({"O2C_FIELD_NAMES__PRODUCT_PRICE_ID": "x", "O2C_SECRETS_DIR": "y"})
 
 
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_a_misspelt_variable_is_refused_wherever_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    if place == "environment":
+        monkeypatch.setenv("O2C_STRIPE_APIKEY", CANARY)
+    else:
+        (tmp_path / ".env").write_text(f"O2C_STRIPE_APIKEY={CANARY}\n")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert caught.value.message == "O2C_STRIPE_APIKEY means nothing; did you mean O2C_STRIPE_API_KEY?"
+    assert CANARY not in str(caught.value)
+
+
+def test_every_variable_that_the_project_itself_sets_is_known() -> None:
+    places = [ROOT / "Makefile", ROOT / "compose.yaml", *(ROOT / ".ci").iterdir()]
+    places += [file for folder in ("bench", "tests") for file in (ROOT / folder).rglob("*.py")]
+    set_there = {
+        name
+        for file in places
+        if file != Path(__file__)
+        for name in re.findall(r"\bO2C_[A-Z][A-Z_]*[A-Z]\b", file.read_text(encoding="utf-8"))
+    }
+    misspelt_on_purpose = {"O2C_STAGE_NAME"}
+    assert {"O2C_CRASH_POINTS", "O2C_TEST_LIVE"} <= set_there
+    assert unknown_variables(dict.fromkeys(set_there - misspelt_on_purpose, "")) == []
+
+
+def test_an_env_file_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("O2C_ENV_FILE", str(tmp_path / "o2c.env"))
+    with pytest.raises(ConfigurationError, match=r"O2C_ENV_FILE names .*o2c\.env, and there is"):
+        load_settings()
+    (tmp_path / "o2c.env").write_text("O2C_POLL_SECONDS=7\n")
+    assert load_settings().poll_seconds == 7
+
+
+@pytest.mark.parametrize("named", ["", os.devnull])
+def test_no_env_file_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str) -> None:
+    (tmp_path / ".env").write_text("O2C_POLL_SECONDS=7\n")
+    monkeypatch.setenv("O2C_ENV_FILE", named)
+    assert load_settings().poll_seconds == (10 if named else 7)
+
+
 def test_limits_round_trip() -> None:
     text = "USD=50000, EUR=450.50"
     assert show_limits(parse_limits(text)) == text
@@ -185,7 +233,7 @@ def test_kinds_of_keys_and_orgs() -> None:
     assert not sandbox_domain("acme.my.salesforce.com")
 
 
-EXAMPLE = Path(__file__).resolve().parents[2] / ".env.example"
+EXAMPLE = ROOT / ".env.example"
 
 
 def test_the_example_explains_every_variable_and_no_other() -> None:
@@ -195,6 +243,49 @@ def test_the_example_explains_every_variable_and_no_other() -> None:
     assert told - nested == {variable(name) for name in Settings.model_fields if name != "field_names"}
 
 
-def test_the_example_sets_nothing_by_itself(tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
-    assert load_settings() == load_settings(env_file=None)
+def test_the_example_shows_defaults_with_its_lines_in_force_or_not(tmp_path: Path) -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for lines in (text, re.sub(r"^#(O2C_)", r"\1", text, flags=re.MULTILINE)):
+        (tmp_path / ".env").write_text(lines, encoding="utf-8")
+        assert load_settings() == load_settings(env_file=None)
+
+
+OLD, NEW = f"whsec_{CANARY}old", f"whsec_{CANARY}new"
+
+
+def test_both_signing_secrets_are_known_while_one_is_rolled(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, TEST_ENVIRONMENT, O2C_STRIPE_WEBHOOK_SECRETS=f" {OLD}, {NEW},")
+    settings = load_settings()
+    assert [each.get_secret_value() for each in settings.stripe_webhook_secrets] == [OLD, NEW]
+    assert CANARY not in repr(settings) + str(settings.model_dump())
+    assert describe(settings.stripe_webhook_secrets) == "(secret, 2 set)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("O2C_STRIPE_WEBHOOK_SECRETS", CANARY),
+        ("O2C_STRIPE_WEBHOOK_SECRETS", f"{OLD},whsec_"),
+        ("O2C_STRIPE_WEBHOOK_SECRETS", f"{OLD},{NEW},{OLD}x"),
+        ("O2C_SALESFORCE_NUDGE_SECRET", "canary5"),
+        ("O2C_SALESFORCE_NUDGE_SECRET", f"{CANARY} with spaces"),
+        ("O2C_SALESFORCE_ORG_ID", "acme"),
+        ("O2C_SALESFORCE_ORG_ID", "001000000000001AAA"),
+        ("O2C_SALESFORCE_DAILY_SHARE", "0.81"),
+        ("O2C_SALESFORCE_DAILY_SHARE", "0"),
+        ("O2C_RECEIVE_PORT", "70000"),
+        ("O2C_UNKNOWN_CUSTOMERS", "guess"),
+    ],
+)
+def test_a_wrong_value_names_its_variable_and_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    given(monkeypatch, TEST_ENVIRONMENT, **{name: value})
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        load_settings()
+    assert "canary" not in str(caught.value)
+
+
+def test_org_ids_take_their_long_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, TEST_ENVIRONMENT, O2C_SALESFORCE_ORG_ID="00D000000000001, 00D000000000002EAA")
+    assert load_settings().salesforce_org_id == ("00D000000000001EAA", "00D000000000002EAA")

@@ -12,8 +12,10 @@ from order_to_cash.cli import upkeep
 from order_to_cash.domain.audit import CallIntent, CallOutcome
 from order_to_cash.domain.clock import FixedClock
 from order_to_cash.domain.records import Environment
+from order_to_cash.ledger.inbox_claims import EventOutcome
 from order_to_cash.ledger.ledger import Ledger
 from tests.cli.waiting import until
+from tests.ledger.events import event, stored
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 
@@ -44,7 +46,7 @@ async def test_calls_are_sealed_again_and_again_and_at_the_end(
 ) -> None:
     monkeypatch.setattr(upkeep, "SEAL_SECONDS", 0.01)
     caplog.set_level(logging.INFO, "o2c.upkeep")
-    async with upkeep.kept_up(ledger.audit):
+    async with upkeep.kept_up(ledger):
         call(ledger)
         await until(lambda: all(sealed(ledger)))
         monkeypatch.setattr(upkeep, "SEAL_SECONDS", 600.0)
@@ -60,10 +62,14 @@ async def test_old_rows_go_when_the_drain_starts(
     ledger: Ledger, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call(ledger)
+    stored(ledger, event(1))
+    ledger.inbox.finish([EventOutcome.done(claimed) for claimed in ledger.inbox.claim("drain-1")])
     later = FixedClock(NOW + timedelta(days=400))
     with Ledger.open(address, clock=later, environment=Environment.EMULATOR) as reopened:
-        async with upkeep.kept_up(reopened.audit):
+        async with upkeep.kept_up(reopened):
             await until(lambda: not reopened.audit.query())
+            await until(lambda: reopened.inbox.body(1) is None)
+        assert reopened.inbox.get("evt_1") is not None
 
 
 async def test_a_ledger_that_is_down_ends_nothing(
@@ -76,6 +82,6 @@ async def test_a_ledger_that_is_down_ends_nothing(
 
     monkeypatch.setattr(ledger.audit, "seal", down)
     monkeypatch.setattr(upkeep, "SEAL_SECONDS", 0.01)
-    async with upkeep.kept_up(ledger.audit):
+    async with upkeep.kept_up(ledger):
         await until(lambda: caplog.text.count("was not sealed") > 1)
-    assert "was not pruned" in caplog.text
+    assert "were not pruned" in caplog.text

@@ -13,7 +13,7 @@ import pytest
 
 from tests.crash import databases
 from tests.crash.databases import Fresh
-from tests.crash.runs import Runs
+from tests.crash.runs import Runs, Zygote
 from tests.crash.zygote import COMPANY
 from tests.ledger.conftest import postgres_url
 from tests.world import World, small_world
@@ -59,8 +59,9 @@ async def crash_blocks(crash_world: World, prefect_server: None) -> str:
 
 @pytest.fixture(scope="module")
 def crash_runs(crash_world: World, crash_blocks: str) -> Iterator[Runs]:
-    with Runs(crash_world, crash_blocks) as runs:
-        yield runs
+    home = crash_world.home
+    with Zygote(home, crash_blocks, home / "zygote.log") as zygote:
+        yield Runs(crash_world, zygote)
 
 
 @pytest.fixture

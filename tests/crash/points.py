@@ -25,6 +25,8 @@ from urllib.parse import parse_qs, urlsplit
 CONTROL = "/_emulator/"
 AUDIT_COMMIT = "commit audit"
 
+# Of Prefect only the alarms of ladders: what it is told of runs and tasks decides nothing.
+_ALARM = re.compile(r"/deployments/[0-9a-f-]{36}/create_flow_run$")
 _STRIPE_ID = re.compile(r"\b[a-z]{2,5}_\w{8,}\b")
 _SALESFORCE_ID = re.compile(r"\b[a-zA-Z0-9]{15}(?:[a-zA-Z0-9]{3})?\b")
 _FROM = re.compile(r"\bFROM\s+(\w+)(?:\s+(?:WHERE|ORDER|LIMIT|GROUP)|$)", re.IGNORECASE)
@@ -88,6 +90,8 @@ def call_name(services: Mapping[str, str], netloc: str, method: str, target: str
     service = services.get(netloc, "")
     if not service or parts.path.startswith(CONTROL):
         return ""
+    if service == "Prefect":
+        return f"{service} {method} alarm" if _ALARM.search(parts.path) else ""
     path = _SALESFORCE_ID.sub("{id}", _STRIPE_ID.sub("{id}", parts.path))
     asked = parse_qs(parts.query).get("q", [""])[0]
     objects = _FROM.findall(asked)

@@ -1,4 +1,4 @@
-"""Runs of the recipe in child processes, from the test's side."""
+"""Runs of the recipes in child processes, from the test's side."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.world import World
@@ -34,26 +35,23 @@ class Run:
         return self.status == -signal.SIGKILL
 
 
-class Runs:
-    """Starts children by way of one zygote; use it as a context manager."""
+class Zygote:
+    """The process that forks children for us; use it as a context manager. Its children and it write to `log`."""
 
-    def __init__(self, world: World, prefect_api_url: str) -> None:
-        self._world = world
-        self._home = world.home
-        self._services = {
-            urlsplit(world.urls[service]).netloc: name for service, name in SERVICE_NAMES.items()
-        }
+    def __init__(self, home: Path, prefect_api_url: str, log: Path) -> None:
+        self._log = log
+        self.prefect = urlsplit(prefect_api_url).netloc
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("O2C_", "PREFECT_"))
         }
         environment |= SINGLE_THREADED | {
             "PYTHONPATH": str(ROOT),
             "PREFECT_API_URL": prefect_api_url,
-            "PREFECT_HOME": str(self._home / "prefect"),
+            "PREFECT_HOME": str(home / "prefect"),
             "PREFECT_LOGGING_TO_API_ENABLED": "false",
             "PREFECT_LOGGING_LEVEL": "WARNING",
         }
-        self._errors = (self._home / "zygote.log").open("w")
+        self._errors = log.open("w")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.crash.zygote"],
             stdin=subprocess.PIPE,
@@ -61,10 +59,10 @@ class Runs:
             stderr=self._errors,
             text=True,
             env=environment,
-            cwd=self._home,
+            cwd=home,
         )
 
-    def __enter__(self) -> Runs:
+    def __enter__(self) -> Zygote:
         self._answer()
         return self
 
@@ -76,34 +74,46 @@ class Runs:
         self._process.stdout.close()
         self._errors.close()
 
-    def run(self, opportunity_ids: Sequence[str], ledger_url: str, kill_at: str = "") -> Run:
-        """Bill these deals in a child of its own; it dies at the point `kill_at` if it comes there."""
-        report, log = self._home / "points.txt", self._home / "run.log"
-        for path in (report, log):
-            path.write_bytes(b"")
-        order = {
-            "ids": list(opportunity_ids),
-            "kill_at": kill_at,
-            "report": str(report),
-            "log": str(log),
-            "env": self._world.env(ledger_url),
-            "services": self._services,
-        }
+    def ask(self, **order: Any) -> Mapping[str, Any]:
+        """Carry out an order; see zygote.py. Raises RuntimeError when the zygote is gone."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
-        answer = self._answer()
-        return Run(
-            int(str(answer["status"])),
-            float(str(answer["seconds"])),
-            tuple(report.read_text().splitlines()),
-            log.read_text(),
-        )
+        return self._answer()
 
-    def _answer(self) -> Mapping[str, object]:
+    def _answer(self) -> Mapping[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the zygote ended: {(self._home / 'zygote.log').read_text()}")
-        answer: Mapping[str, object] = json.loads(line)
+            raise RuntimeError(f"the zygote ended: {self._log.read_text()}")
+        answer: Mapping[str, Any] = json.loads(line)
         return answer
+
+
+class Runs:
+    """Runs of flows under watch, each in a child of its own."""
+
+    def __init__(self, world: World, zygote: Zygote) -> None:
+        self._world = world
+        self._home = world.home
+        self._zygote = zygote
+        self._services = {
+            urlsplit(world.urls[service]).netloc: name for service, name in SERVICE_NAMES.items()
+        } | {zygote.prefect: "Prefect"}
+
+    def run(self, work: Mapping[str, Any], ledger_url: str, kill_at: str = "") -> Run:
+        """Do it in a child, such as `{"work": "bill", "ids": […]}`; it dies at `kill_at` if it comes there."""
+        report, log = self._home / "points.txt", self._home / "run.log"
+        for path in (report, log):
+            path.write_bytes(b"")
+        answer = self._zygote.ask(
+            **work,
+            kill_at=kill_at,
+            report=str(report),
+            log=str(log),
+            env=self._world.env(ledger_url),
+            services=self._services,
+        )
+        return Run(
+            answer["status"], answer["seconds"], tuple(report.read_text().splitlines()), log.read_text()
+        )

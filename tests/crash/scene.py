@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ import httpx
 from order_to_cash.domain.records import Environment
 from order_to_cash.ledger.claims import ObligationState
 from order_to_cash.ledger.ledger import Ledger
+from tests.crash.trials import Again
 from tests.world import PRICES, World
 
 NEW_COMPANY, KNOWN_COMPANY = "Aldertree Works", "Birchbark Mills"
@@ -32,6 +33,36 @@ class Scene:
     @property
     def ids(self) -> list[str]:
         return [self.new, self.known, *self.unfit]
+
+
+class Billing:
+    """Won deals are billed, with Stripe's idempotency on or off."""
+
+    ways: Sequence[Again] = tuple(Again)
+
+    def __init__(self, world: World, *, idempotency: bool) -> None:
+        self._world = world
+        self._idempotency = idempotency
+
+    def stage(self, ledger_url: str) -> None:
+        self._world.settings("stripe", idempotency=self._idempotency)
+        self._scene = stage(self._world)
+
+    def work(self, ledger_url: str, *, sweep: bool = False) -> Mapping[str, Any]:
+        """What `o2c drain` would name: won deals that carry no invoice, and those that a run left unfinished."""
+        with opened(self._world, ledger_url) as ledger:
+            left = [owed.opportunity_id for owed in ledger.obligations.unfinished()]
+        return {"work": "bill", "ids": [] if sweep else list(dict.fromkeys([*self._scene.ids, *left]))}
+
+    def news(self, ledger_url: str) -> None:
+        """Another deal is won that has to be held."""
+        self._scene = with_news(self._world, self._scene)
+
+    def left(self, ledger_url: str) -> bool:
+        return False
+
+    def problems(self, ledger_url: str) -> list[str]:
+        return problems(self._world, self._scene, ledger_url)
 
 
 def stage(world: World) -> Scene:
@@ -68,12 +99,16 @@ def _unfit(world: World, company: str) -> str:
 
 def problems(world: World, scene: Scene, ledger_url: str) -> list[str]:
     """What is not as it must be once the last run has ended; empty when all is well."""
-    checks: list[Callable[[], None]] = [
+    return failing(
         lambda: _billed(world, scene),
         lambda: _unfit_untouched(world, scene),
         lambda: _told_once(world, scene),
         lambda: _ledger_at_rest(world, scene, ledger_url),
-    ]
+    )
+
+
+def failing(*checks: Callable[[], None]) -> list[str]:
+    """What those that fail say."""
     found = []
     for check in checks:
         try:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Protocol
 
+from emulators.engine.clock import Clock
 from tests.crash.databases import Fresh
 from tests.crash.points import AUDIT_COMMIT
 from tests.crash.runs import Run, Runs
-from tests.crash.scene import Scene, opened, problems, stage, with_news
-from tests.world import World
 
-# A claim is leased for 120 s (tasks/obligations.py); nobody may take it before.
+# Claims are leased for 120 s (tasks/obligations.py, tasks/sync_outcomes.py); nobody may take them before.
 SOON = 130
 # Stripe forgets idempotency keys after 24 hours.
 NEXT_DAY = 25 * 3600
@@ -29,7 +29,7 @@ class Again(StrEnum):
     NAMED = "run again when the lease is over"
     AT_ONCE = "run again at once, and when the lease is over"
     SWEEP = "swept up when the lease is over"
-    NEWS = "run again when the lease is over and another deal has to be held"
+    NEWS = "run again when the lease is over and more has happened"
     NEXT_DAY = "run again the next day"
 
     @property
@@ -68,19 +68,25 @@ def seed() -> int:
     return int(given) if given else random.randrange(10**6)
 
 
-def chosen(points: Sequence[str], wanted: str, rng: random.Random) -> list[Trial]:
+def chosen(
+    points: Sequence[str],
+    wanted: str,
+    rng: random.Random,
+    every: Sequence[Again],
+    sample: Mapping[str, int] = SAMPLE,
+) -> list[Trial]:
     """Every point in a way that is drawn, or the named ones in every way, or a sample spread over the run.
 
     All and the sample also have trials of two kills, continued the next day.
     """
     kinds = _by_kind(points)
     if wanted and wanted != "all":
-        return [Trial((point,), way) for point in points if wanted in point for way in Again]
+        return [Trial((point,), way) for point in points if wanted in point for way in every]
     once, twice = list(points), len(points) // 40
     if not wanted:
-        once = [point for kind in SAMPLE for point in _spread(kinds[kind], SAMPLE[kind], rng)]
+        once = [point for kind, count in sample.items() for point in _spread(kinds[kind], count, rng)]
         twice = KILLED_TWICE
-    ways = [way for way in Again if way is not Again.NEXT_DAY]
+    ways = [way for way in every if way is not Again.NEXT_DAY]
     eventful = kinds["call"] + kinds["commit"]
     pairs = [(rng.choice(eventful), rng.choice(eventful)) for _ in range(twice)]
     return [
@@ -108,54 +114,78 @@ def _spread(points: Sequence[str], count: int, rng: random.Random) -> list[str]:
     return [rng.choice(points[low:high]) for low, high in itertools.pairwise(bounds) if high > low]
 
 
-class Laboratory:
-    """Runs recordings and trials on one kind of database, with Stripe's idempotency on or off."""
+class Play(Protocol):
+    """A recipe with its scene: what a run is told to do, and what must be true once the last run has ended."""
 
-    def __init__(self, world: World, runs: Runs, fresh: Fresh, *, idempotency: bool) -> None:
-        self._world = world
+    ways: Sequence[Again]
+
+    def stage(self, ledger_url: str) -> None:
+        """Begin anew, on an empty ledger."""
+
+    def work(self, ledger_url: str, *, sweep: bool = False) -> Mapping[str, Any]:
+        """What the next run does; `sweep`: without being told of what."""
+
+    def news(self, ledger_url: str) -> None:
+        """More happens."""
+
+    def left(self, ledger_url: str) -> bool:
+        """Whether something is to be tried again later, as it may be."""
+
+    def problems(self, ledger_url: str) -> list[str]:
+        """What is not as it must be."""
+
+
+MOST_RUNS = 3
+
+
+class Laboratory:
+    """Runs recordings and trials of one play on one kind of database."""
+
+    def __init__(self, clock: Clock, runs: Runs, fresh: Fresh, play: Play) -> None:
+        self._clock = clock
         self._runs = runs
         self._fresh = fresh
-        self._idempotency = idempotency
+        self._play = play
 
     def record(self) -> tuple[str, ...]:
         """The points of a run that nobody disturbs. Raises AssertionError when that run is not as it must be."""
-        scene, ledger_url = self._prepared()
-        run = self._runs.run(scene.ids, ledger_url)
-        found = self._problems(scene, ledger_url, run)
+        ledger_url = self._staged()
+        run = self._runs.run(self._play.work(ledger_url), ledger_url)
+        found = self._problems(ledger_url, run)
         assert not found, f"without any kill: {found}"
         return tuple(dict.fromkeys(run.points))
 
     def attempt(self, trial: Trial) -> Result:
         """Kill, let time pass, run again to the end, judge."""
-        scene, ledger_url = self._prepared()
-        ids = scene.ids
+        ledger_url = self._staged()
+        work = self._play.work(ledger_url)
         reached = 0
         for point in trial.kills:
-            run = self._runs.run(ids, ledger_url, kill_at=point)
+            run = self._runs.run(work, ledger_url, kill_at=point)
             reached += run.killed
             if trial.again is Again.AT_ONCE and run.killed:
-                run = self._runs.run(self._due(scene, ledger_url), ledger_url)
+                run = self._runs.run(self._play.work(ledger_url), ledger_url)
             if not run.killed and run.status != 0:
                 return Result(trial, reached, (f"a run failed by itself: {run.log[-3000:]}",))
-            self._world.clock.advance(trial.again.pause_seconds)
+            self._clock.advance(trial.again.pause_seconds)
             if trial.again is Again.NEWS:
-                scene = with_news(self._world, scene)
-            ids = self._due(scene, ledger_url)
-        last = self._runs.run([] if trial.again is Again.SWEEP else ids, ledger_url)
-        return Result(trial, reached, self._problems(scene, ledger_url, last))
+                self._play.news(ledger_url)
+            work = self._play.work(ledger_url, sweep=trial.again is Again.SWEEP)
+        last = self._runs.run(work, ledger_url)
+        for _ in range(MOST_RUNS):
+            if not self._play.left(ledger_url):
+                break
+            self._clock.advance(SOON)
+            last = self._runs.run(self._play.work(ledger_url), ledger_url)
+        return Result(trial, reached, self._problems(ledger_url, last))
 
-    def _prepared(self) -> tuple[Scene, str]:
-        self._world.settings("stripe", idempotency=self._idempotency)
-        return stage(self._world), self._fresh()
+    def _staged(self) -> str:
+        ledger_url = self._fresh()
+        self._play.stage(ledger_url)
+        return ledger_url
 
-    def _due(self, scene: Scene, ledger_url: str) -> list[str]:
-        """What `o2c drain` would name: won deals that carry no invoice, and those that a run left unfinished."""
-        with opened(self._world, ledger_url) as ledger:
-            left = [owed.opportunity_id for owed in ledger.obligations.unfinished()]
-        return list(dict.fromkeys([*scene.ids, *left]))
-
-    def _problems(self, scene: Scene, ledger_url: str, last: Run) -> tuple[str, ...]:
-        found = problems(self._world, scene, ledger_url)
+    def _problems(self, ledger_url: str, last: Run) -> tuple[str, ...]:
+        found = self._play.problems(ledger_url)
         if last.status != 0:
             found.insert(0, f"the last run ended with status {last.status}")
         if found:

@@ -1,13 +1,14 @@
-"""Makes the choke points of a child process report to its `Points`: HTTP of either kind, and commits.
+"""Makes the choke points of a child process report to its `Points`: HTTP of either kind, mail, and commits.
 
-Nothing of the product is replaced: httpx (Stripe), http.client below requests and urllib (Salesforce, Slack), and
-SQLAlchemy's commit are wrapped where they meet the outside.
+Nothing of the product is replaced: httpx (Stripe, Prefect), http.client below requests and urllib (Salesforce, Slack),
+smtplib, and SQLAlchemy's commit are wrapped where they meet the outside.
 """
 
 from __future__ import annotations
 
 import http.client
 import select
+import smtplib
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,6 +26,7 @@ def watch(points: Points, services: Mapping[str, str]) -> None:
     """Report the calls to `services` (host and port → name) and all commits of this process from now on."""
     _watch_httpx(points, services)
     _watch_http_client(points, services)
+    _watch_smtplib(points)
     _watch_commits(points)
 
 
@@ -87,6 +89,32 @@ def _watch_http_client(points: Points, services: Mapping[str, str]) -> None:
     _replace(connection, "getresponse", get)
     _replace(response, "read", reading(response.read))
     _replace(response, "read1", reading(response.read1))
+
+
+def _watch_smtplib(points: Points) -> None:
+    """A message as one call: from the server's word to begin until its word that it has it."""
+    docmd, getreply = smtplib.SMTP.docmd, smtplib.SMTP.getreply
+
+    def command(self: Any, cmd: str, args: str = "") -> Any:
+        answer = docmd(self, cmd, args)
+        if cmd == "DATA":
+            self.watched_call = points.enter("Mail DATA")
+            points.reach(self.watched_call, "before")
+        return answer
+
+    def reply(self: Any) -> Any:
+        call = getattr(self, "watched_call", "")
+        if not call:
+            return getreply(self)
+        self.watched_call = ""
+        select.select([self.sock], [], [], ANSWER_SECONDS)
+        points.reach(call, "during")
+        answer = getreply(self)
+        points.reach(call, "after")
+        return answer
+
+    _replace(smtplib.SMTP, "docmd", command)
+    _replace(smtplib.SMTP, "getreply", reply)
 
 
 def _watch_commits(points: Points) -> None:

@@ -49,7 +49,7 @@ def test_too_much_money_in_one_currency_stops_the_run() -> None:
     plans = [plan("60"), plan("50", number=2), plan("90", "EUR", 3)]
     held = check_run_limits(plans, rules(max_amount_per_run={"USD": Decimal(100), "EUR": Decimal(100)}))
     assert held is not None
-    assert held.reasons == ("110.00 USD are more than the 100.00 USD that one run may bill.",)
+    assert held.reasons == ("$110.00 USD are more than the $100.00 USD that one run may bill.",)
     assert held.totals == (Money(9000, "eur"), Money(11000, "usd"))
     assert totals_by_currency(plans) == held.totals
 

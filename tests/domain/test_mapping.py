@@ -16,9 +16,9 @@ from order_to_cash.domain.mapping import (
     map_deal,
     map_deals,
     primary_emails,
-    read_decimal,
 )
 from order_to_cash.domain.policy import BillingRules, FieldNames, LineSource
+from order_to_cash.domain.reading import read_decimal
 from tests.domain.deals import ACCOUNT, GO_LIVE, OPPORTUNITY, RULES, raw_account, raw_deal, raw_line
 
 CPQ = BillingRules(bill_deals_closed_on_or_after=GO_LIVE, line_source=LineSource.CPQ_QUOTE_LINES)
@@ -153,6 +153,7 @@ def quote_line(**other: Any) -> dict[str, Any]:
         "SBQQ__NetTotal__c": 95,
         "SBQQ__SubscriptionPricing__c": None,
         "SBQQ__SubscriptionType__c": "Renewable",
+        "SBQQ__RequiredBy__c": None,
         **other,
     }
 
@@ -176,6 +177,38 @@ def test_quote_lines_are_read_as_cpq_means_them(fields: dict[str, Any], recurrin
     assert result.deal.lines[0].recurring is recurring
     assert result.deal.lines[0].total == Decimal(95)
     assert result.deal.lines[0].unit_price == Decimal("9.5")
+
+
+INCLUDED = {
+    "Id": "a0Q000000000002",
+    "SBQQ__Product__r": {"Name": "Handbook", "Stripe_Price_Id__c": None},
+    "SBQQ__NetTotal__c": 0,
+    "SBQQ__RequiredBy__c": "a0Q000000000001",
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "lines"),
+    [
+        ({}, 1),
+        ({"SBQQ__SubscriptionPricing__c": "Fixed Price"}, 1),
+        ({"SBQQ__RequiredBy__c": None}, 2),
+        ({"SBQQ__NetTotal__c": 1}, 2),
+        ({"SBQQ__Product__r": {"Stripe_Price_Id__c": "price_handbook"}}, 2),
+    ],
+    ids=["included", "included subscription", "no component", "costs something", "has a price"],
+)
+def test_what_a_bundle_includes_for_nothing_is_left_off(fields: dict[str, Any], lines: int) -> None:
+    rows = [quote_line(), quote_line(**{**INCLUDED, **fields})]
+    result = map_deal(raw_deal(Amount=95), rows, "", CPQ)
+    assert result.deal is not None
+    assert len(result.deal.lines) == lines
+
+
+def test_a_component_whose_total_cannot_be_read_is_told() -> None:
+    rows = [quote_line(), quote_line(**{**INCLUDED, "SBQQ__NetTotal__c": "free"})]
+    result = map_deal(raw_deal(Amount=95), rows, "", CPQ)
+    assert [problem.code for problem in result.problems] == ["record_unreadable"]
 
 
 def test_without_its_pricing_field_a_quote_lines_type_decides() -> None:

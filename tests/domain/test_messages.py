@@ -23,9 +23,9 @@ from order_to_cash.domain.messages import (
     billed_messages,
     escape_slack,
     failed_run_message,
-    format_money,
     held_run_message,
     link,
+    one_line,
     quarantine_message,
 )
 from order_to_cash.domain.money import Money
@@ -124,7 +124,7 @@ def test_what_was_held_back_is_grouped_by_reason_with_owner_and_remedy() -> None
     ]
     message = quarantine_message(deals, salesforce_url=ORG)
     fits(message)
-    assert message.text == "4 deals were not billed: billing_email_missing, price_missing"
+    assert message.text == "4 deals are held: billing_email_missing, price_missing"
     first, second = (block["text"]["text"] for block in message.blocks[1:3])
     assert first.startswith("*billing_email_missing* (3)\n*What to do:* Fill in")
     assert second.startswith("*price_missing* (2)")
@@ -192,7 +192,7 @@ def test_failed_and_held_runs_say_what_to_do() -> None:
     ],
 )
 def test_amounts_are_unambiguous(money: Money, shown: str) -> None:
-    assert format_money(money) == shown
+    assert str(money) == shown
 
 
 def test_only_web_addresses_become_links() -> None:
@@ -217,3 +217,8 @@ def test_tables_mask_addresses_and_keep_their_shape() -> None:
         columns = {line.replace("\\\\", "").replace("\\|", "").count("|") for line in lines}
         assert len(columns) == 1
         assert "<script>" not in table
+
+
+def test_half_a_character_reaches_nobody() -> None:
+    """JSON can say it; a mail, a database or a page that is written with it breaks off."""
+    assert one_line("Acme \ud83d Ltd\x00") == "Acme Ltd"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, get_args, get_origin, get_type_hints
@@ -281,7 +282,7 @@ def test_a_draft_equal_to_the_plan_passes_tax_apart() -> None:
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        ({"total_excluding_tax": Money(9999, "usd")}, "99.99 USD instead of 100.00 USD"),
+        ({"total_excluding_tax": Money(9999, "usd")}, "$99.99 USD instead of $100.00 USD"),
         ({"total_excluding_tax": Money(10000, "eur"), "currency": "eur"}, "currency eur"),
         ({"customer_id": "cus_2"}, "customer cus_2"),
         ({"line_count": 2}, "lines 2"),
@@ -290,6 +291,6 @@ def test_a_draft_equal_to_the_plan_passes_tax_apart() -> None:
 )
 def test_any_other_draft_is_not_finalized(other: dict[str, Any], named: str) -> None:
     plan = plan_of(deal())
-    with pytest.raises(TotalMismatch, match=named) as refused:
+    with pytest.raises(TotalMismatch, match=re.escape(named)) as refused:
         verify_draft(plan, draft(plan, **other), "cus_1")
     assert refused.value.ids["invoice"] == "in_1"

@@ -266,4 +266,7 @@ def test_the_go_live_date_is_mandatory() -> None:
 def test_field_names_are_told_by_object() -> None:
     by_object = FieldNames().by_object()
     assert set(by_object) == {"Opportunity", "Account", "Product2"}
-    assert by_object["Account"] == ("Stripe_Customer_Id__c", "Billing_Email__c")
+    assert by_object["Account"] == (
+        *("Stripe_Customer_Id__c", "Billing_Email__c"),
+        *("Dunning_Segment__c", "Billing_Time_Zone__c"),
+    )

@@ -9,6 +9,7 @@ import stripe
 
 from emulators.run import running
 from emulators.stripe.service import StripeService
+from tests.emulators.stripe_receiver import Receiver, receiving
 
 ClientFactory = Callable[[str], stripe.StripeClient]
 
@@ -41,6 +42,12 @@ def client_for(stripe_url: str) -> ClientFactory:
 def client(client_for: ClientFactory) -> stripe.StripeClient:
     """The official SDK, unmodified, with a test key."""
     return client_for("sk_test_emulator")
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as made:
+        yield made
 
 
 @pytest.fixture

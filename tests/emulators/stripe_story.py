@@ -9,6 +9,7 @@ import stripe
 
 from emulators.run import running
 from emulators.stripe.service import StripeService
+from tests.emulators import stripe_second_story
 
 DAY = 86400
 
@@ -18,6 +19,7 @@ def tell(service: StripeService) -> None:
     with running(service) as urls:
         client = stripe.StripeClient("sk_test_story", base_addresses={"api": urls["stripe"]})
         _tell(service, client)
+        stripe_second_story.tell(service, client, urls["stripe"])
 
 
 def _tell(service: StripeService, client: stripe.StripeClient) -> None:

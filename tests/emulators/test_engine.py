@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -64,6 +65,8 @@ def test_a_request_is_journaled_with_its_effect(http: httpx.Client, counter: Cou
     assert (entry["query"], entry["body"]) == ({"a": "1"}, {"x": {"y": ["1"]}})
     assert (entry["status"], entry["response"]) == (200, {"count": 1})
     assert "very_secret_key" not in str(entry)
+    (brief,) = http.get("/_emulator/journal", params={"bodies": "false"}).json()["entries"]
+    assert brief == {key: entry[key] for key in ("seq", "method", "path", "status", "effects", "in_flight")}
     assert counter.journal.entries[0].duration_ms is not None
 
 
@@ -173,6 +176,15 @@ def test_the_effect_outlives_a_client_that_hangs_up(http: httpx.Client, counter:
     assert counter.count == 1
 
 
+def test_a_request_whose_body_breaks_off_never_arrived(http: httpx.Client, counter: Counter) -> None:
+    """As when a client is killed between the head of its request and the body."""
+    with socket.create_connection((http.base_url.host, http.base_url.port or 0)) as client:
+        client.sendall(b"POST /half HTTP/1.1\r\nHost: counter\r\nContent-Length: 100\r\n\r\nname=")
+    http.post("/whole")
+    assert [entry.path for entry in counter.journal.entries] == ["/whole"]
+    assert counter.count == 1
+
+
 def test_a_bug_in_a_handler_shows_as_500(http: httpx.Client, counter: Counter) -> None:
     assert http.get("/broken").status_code == 500
     assert counter.journal.entries[0].status == 500
@@ -257,7 +269,7 @@ def test_the_emulators_run_as_a_process_of_their_own() -> None:
 
 def test_a_taken_port_is_named(http: httpx.Client) -> None:
     taken = http.base_url.port
-    with pytest.raises(SystemExit, match="A port is taken"):
+    with pytest.raises(SystemExit, match=f"Port {taken}, which stripe wants, is taken.*--stripe-port"):
         main(["--only", "stripe", "--stripe-port", str(taken)])
 
 

@@ -120,7 +120,7 @@ def test_deploying_again_changes_and_keeps_records(emulator: Emulated, sf: Clien
     assert sf.Bill__c.get(made)["Key__c"] == "a"
 
 
-def test_a_formula_field_is_read_only_and_not_computed(emulator: Emulated, sf: Client) -> None:
+def test_a_formula_field_is_read_only_and_computed_when_read(emulator: Emulated, sf: Client) -> None:
     content = "<fullName>Age__c</fullName><label>Age</label><type>Number</type><precision>18</precision>"
     age = field_of(content + "<scale>0</scale><formula>TODAY() - CloseDate</formula>")
     files = {
@@ -130,11 +130,22 @@ def test_a_formula_field_is_read_only_and_not_computed(emulator: Emulated, sf: C
     }
     assert problems(sf, files) == {}
     emulator.control("assign", {"permission_set": "Sync"})
-    emulator.seed(deal())
-    assert sf.query("SELECT Age__c FROM Opportunity")["records"][0]["Age__c"] is None
+    made = emulator.seed(deal(CloseDate="2026-11-10"))["deal"]
+    assert sf.query("SELECT Age__c FROM Opportunity WHERE Age__c > 9")["records"][0]["Age__c"] == 10
+    assert sf.Opportunity.get(made)["Age__c"] == 10
     values = {"Name": "x", "StageName": "Prospecting", "CloseDate": "2026-12-01", "Age__c": 1}
     with pytest.raises(SalesforceMalformedRequest, match="INVALID_FIELD_FOR_INSERT_UPDATE"):
         sf.Opportunity.create(values)
+
+
+def test_a_formula_names_fields_that_exist(sf: Client) -> None:
+    content = "<fullName>Age__c</fullName><label>Age</label><type>Number</type><precision>18</precision>"
+    age = field_of(content + "<scale>0</scale><formula>TODAY() - Nope__c</formula>")
+    files = {
+        "package.xml": manifest(CustomField=["Opportunity.Age__c"]),
+        "objects/Opportunity.object": object_xml(age),
+    }
+    assert "Field Nope__c does not exist" in problems(sf, files)["Opportunity.Age__c"]
 
 
 BILL_FILE = "objects/Bill__c.object"
@@ -232,8 +243,9 @@ def test_a_broken_permission_set_is_refused(sf: Client, content: str, words: str
 
 def test_layouts_and_tabs_must_name_what_exists(sf: Client) -> None:
     head = 'xmlns="http://soap.sforce.com/2006/04/metadata"'
-    item = "<layoutItems><field>{}</field></layoutItems>"
-    layout = f"<Layout {head}><layoutSections><layoutColumns>{item}</layoutColumns></layoutSections></Layout>"
+    columns = "<layoutColumns><layoutItems><field>{}</field></layoutItems></layoutColumns>"
+    section = f"<layoutSections>{columns}<style>OneColumn</style></layoutSections>"
+    layout = f"<Layout {head}>{section}</Layout>"
     tab = f"<CustomTab {head}><customObject>true</customObject><motif>Custom1: Heart</motif></CustomTab>"
     files = {
         "package.xml": manifest(

@@ -113,3 +113,30 @@ def test_messages_of_one_moment_get_stamps_of_their_own() -> None:
         service.clock.advance(-60)
         second = client.chat_postMessage(channel="#billing", text="b")["ts"]
     assert float(second) > float(first)
+
+
+def test_a_thread_begins_with_the_message_that_opened_it_and_stays_out_of_the_history() -> None:
+    service = SlackService(Clock(datetime(2026, 11, 20, 8, tzinfo=UTC)))
+    with running(service) as urls:
+        client = WebClient("xoxb-emulator", base_url=urls["slack"], retry_handlers=[])
+        opened = client.chat_postMessage(channel="#billing", text="opened")
+        channel, ts = opened["channel"], opened["ts"]
+        metadata = {"event_type": "o2c", "event_payload": {"key": "second"}}
+        for number in range(3):
+            client.chat_postMessage(channel=channel, text=f"a{number}", thread_ts=ts, metadata=metadata)
+        client.chat_postMessage(channel=channel, text="beside it")
+        pages = [
+            [message["text"] for message in page["messages"]]
+            for page in client.conversations_replies(channel=channel, ts=ts, limit=2)
+        ]
+        assert pages == [["opened", "a0"], ["a1", "a2"]]
+        full = client.conversations_replies(channel=channel, ts=ts, include_all_metadata=True)
+        assert full["messages"][1]["metadata"] == metadata
+        history = client.conversations_history(channel=channel)
+        assert [message["text"] for message in history["messages"]] == ["beside it", "opened"]
+        client.chat_postMessage(channel=channel, text="shown", thread_ts=ts, reply_broadcast=True)
+        shown = client.conversations_history(channel=channel, limit=1)["messages"][0]
+        assert (shown["text"], shown["subtype"], shown["thread_ts"]) == ("shown", "thread_broadcast", ts)
+        with pytest.raises(SlackApiError) as caught:
+            client.conversations_replies(channel=channel, ts="1700000000.000100")
+        assert caught.value.response["error"] == "thread_not_found"

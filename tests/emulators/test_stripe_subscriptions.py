@@ -206,8 +206,12 @@ def test_what_is_refused(client: stripe.StripeClient, customer: str, monthly: st
     once = client.v1.prices.create({"product": product, "currency": "eur", "unit_amount": 1})
     with refused("type=one_time"):
         subscribe(client, customer, once.id)
-    with refused("unknown parameter: trial_period_days"):
-        subscribe(client, customer, monthly, trial_period_days=3)
+    with refused("unknown parameter: trial_from_plan"):
+        subscribe(client, customer, monthly, trial_from_plan=True)
+    with refused("may only specify one of"):
+        subscribe(client, customer, monthly, trial_period_days=3, trial_end=4_000_000_000)
+    with refused("must end in the future"):
+        subscribe(client, customer, monthly, trial_end=1)
     with refused("must pass `days_until_due`"):
         subscribe(client, customer, monthly, collection_method="send_invoice")
     subscribe(client, customer, monthly)

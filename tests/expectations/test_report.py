@@ -26,7 +26,15 @@ def report(*failures: Failure, by_code: dict[str, int] | None = None) -> Expecta
 def test_a_message_says_why_and_what_was_seen() -> None:
     assert failure().message == "The Amount is negative"
     seen = failure(observed={"amount_minor": -5, "currency": None, "name": "x" * 100})
-    assert seen.message == f"The Amount is negative (amount_minor -5, currency (empty), name {'x' * 79}…)"
+    assert seen.message == f"The Amount is negative (amount minor -5, currency (empty), name {'x' * 79}…)"
+
+
+def test_amounts_are_written_as_everywhere() -> None:
+    seen = failure(observed={"lines_total_minor": 37000, "amount_minor": -37500, "currency": "usd"})
+    assert seen.message == "The Amount is negative (lines total $370.00 USD, amount -$375.00 USD)"
+    assert failure(observed={"currency": "xyz", "price_id": "p"}).message.endswith(
+        "(currency xyz, price id p)"
+    )
 
 
 def test_a_clean_batch_is_one_line() -> None:
@@ -52,7 +60,7 @@ def test_reasons_come_most_frequent_first_and_every_record_has_its_row() -> None
         "",
         "| Record | Line | Reason | Seen |",
         "| --- | --- | --- | --- |",
-        "| [006A](https://example.my.salesforce.com/006A) | — | `amount_negative` | amount\\_minor -5 |",
+        "| [006A](https://example.my.salesforce.com/006A) | — | `amount_negative` | amount minor -5 |",
         "| [006B](https://example.my.salesforce.com/006B) | 00kB | `price_missing` | — |",
         "| [006C](https://example.my.salesforce.com/006C) | 00kC | `price_missing` | — |",
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.flows.running import set_dunning
 from tests.ledger.conftest import postgres_url
 from tests.world import World, small_world
 
@@ -63,11 +64,12 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, multi_currency: bool)
 
 @pytest.fixture
 async def books(world: World, prefect_server: None) -> World:
-    """The world with its Prefect blocks saved, so that flows can be run."""
+    """The world with its Prefect blocks saved, so that flows can be run. Ladders are off; see `set_dunning`."""
     from blocks.registry import save
     from order_to_cash.settings import load_settings
 
     await save(load_settings())
+    await set_dunning(enabled=False)
     return world
 
 

@@ -54,3 +54,12 @@ def held() -> dict[str, set[str]]:
         for entry in opened.quarantine.open():
             found.setdefault(entry.record_id, set()).add(entry.code)
         return found
+
+
+async def set_dunning(*, enabled: bool, policy: dict[str, Any] | None = None) -> None:
+    """Ladders on or off, by this policy (the default one) from the next run on."""
+    from blocks.dunning_policy import DunningPolicyBlock
+    from blocks.registry import BLOCK_NAME
+
+    given = {"enabled": enabled} | ({"policy": policy} if policy else {})
+    await DunningPolicyBlock.model_validate(given).asave(BLOCK_NAME, overwrite=True)

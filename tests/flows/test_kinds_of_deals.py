@@ -56,7 +56,9 @@ async def test_quote_lines_of_the_primary_cpq_quote_are_billed(books: World, pol
     _install_cpq(books)
     await policy(line_source="cpq_quote_lines")
     one_time, subscription, unquoted = (books.deal() for _ in range(3))
-    _quote(books, one_time, {"SBQQ__Quantity__c": 2, "SBQQ__NetPrice__c": 1250, "SBQQ__NetTotal__c": 2500})
+    bundle = {"SBQQ__Quantity__c": 2, "SBQQ__NetPrice__c": 1250, "SBQQ__NetTotal__c": 2500}
+    included = {"SBQQ__Quantity__c": 2, "SBQQ__NetPrice__c": 0, "SBQQ__NetTotal__c": 0}
+    _quote(books, one_time, bundle, component=included)
     _quote(books, one_time, {"SBQQ__Quantity__c": 9, "SBQQ__NetTotal__c": 9}, primary=False)
     not_taken = {"SBQQ__Quantity__c": 1, "SBQQ__NetTotal__c": 700, "SBQQ__Optional__c": True}
     _quote(books, one_time, not_taken)
@@ -89,6 +91,8 @@ _LINE_FIELDS = {
     "SBQQ__Optional__c": "<type>Checkbox</type><defaultValue>false</defaultValue>",
     "SBQQ__SubscriptionPricing__c": _TEXT,
     "SBQQ__SubscriptionType__c": _TEXT,
+    "SBQQ__RequiredBy__c": "<type>Lookup</type><referenceTo>SBQQ__QuoteLine__c</referenceTo>"
+    "<relationshipName>SBQQ__Components</relationshipName><deleteConstraint>SetNull</deleteConstraint>",
 }
 _HEAD = (
     "<label>{0}</label><pluralLabel>{0}s</pluralLabel><nameField><label>{0}</label><type>AutoNumber</type>"
@@ -120,8 +124,21 @@ def _install_cpq(world: World) -> None:
     world.control("salesforce", "assign", {"permission_set": "Quotes"})
 
 
-def _quote(world: World, deal: str, fields: dict[str, Any], *, primary: bool = True) -> None:
+def _quote(
+    world: World,
+    deal: str,
+    fields: dict[str, Any],
+    *,
+    primary: bool = True,
+    component: dict[str, Any] | None = None,
+) -> None:
+    """A quote of one line; `component`: of a second product, without price, that the first one includes."""
     product = world.product("quoted", "Quoted", world.prices["onboarding"], "2500.00")
+    line = {"type": "SBQQ__QuoteLine__c", "SBQQ__Quote__c": "@quote"}
+    parts: list[dict[str, Any]] = []
+    if component is not None:
+        handbook = world.product("included", "Handbook", None, "0.00")
+        parts = [{**line, "SBQQ__Product__c": handbook, "SBQQ__RequiredBy__c": "@line", **component}]
     world.seeder.salesforce(
         [
             {
@@ -130,11 +147,7 @@ def _quote(world: World, deal: str, fields: dict[str, Any], *, primary: bool = T
                 "SBQQ__Opportunity2__c": deal,
                 "SBQQ__Primary__c": primary,
             },
-            {
-                "type": "SBQQ__QuoteLine__c",
-                "SBQQ__Quote__c": "@quote",
-                "SBQQ__Product__c": product,
-                **fields,
-            },
+            {**line, "ref": "line", "SBQQ__Product__c": product, **fields},
+            *parts,
         ]
     )

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from order_to_cash.gateways.calls import CallRecorder, acting_as, digest
+from order_to_cash.gateways.calls import CallRecorder, acting_as, digest, shown
 from tests.gateways.conftest import RememberingAudit
 
 URL = "https://api.example.com/v1/things"
@@ -77,3 +77,16 @@ def test_requests_that_differ_have_different_digests(recorder: CallRecorder, aud
     first, second = audit.intents
     assert first.request == second.request  # masked alike
     assert first.request_digest != second.request_digest
+
+
+@pytest.mark.parametrize("name", ["ada@acme.example", "O\\'Neill Ada", "Ada \\\\"])
+def test_a_long_query_is_cut_and_no_name_shows_at_the_cut(name: str) -> None:
+    for room in range(len(name) + 4):
+        front = "SELECT Id FROM Account WHERE Name IN ("
+        soql = front + " " * (2_000 - len(front) - room) + f"'{name}', '001000000000001AAA')" + " " * 500
+        text = str(shown({"q": soql})["q"])
+        assert text.startswith(front)
+        assert text.endswith("…")
+        assert "Ada" not in text
+        assert "ada@" not in text
+        assert "Neill" not in text

@@ -26,8 +26,9 @@ from order_to_cash.domain.errors import (
     RuleRefused,
     Unavailable,
 )
+from order_to_cash.domain.linger import Lane
 from order_to_cash.gateways.retry import RetryPolicy
-from order_to_cash.gateways.salesforce_budget import ApiUsage, DailyBudget, Lane, parse_usage
+from order_to_cash.gateways.salesforce_budget import ApiUsage, DailyBudget, parse_usage
 from order_to_cash.gateways.salesforce_deploy import follow
 from order_to_cash.gateways.salesforce_errors import translate_answer, translate_error
 from order_to_cash.gateways.salesforce_rows import CHUNK, RowWriter, wire_json
@@ -284,3 +285,14 @@ def test_a_deployment_that_never_ends_is_left() -> None:
         follow({"id": "0Af1"}, lambda _: {"deployResult": {"done": False}}, waits.append)
     assert caught.value.ids == {"deploy_id": "0Af1"}
     assert sum(waits) <= 1806
+
+
+def test_what_was_too_long_is_not_quoted() -> None:
+    said = "Last Name: data value too large: Ada (King)\nLovelace (max length=80)"
+    error = translate_error({"statusCode": "STRING_TOO_LONG", "message": said}, "Contact")
+    assert error.message.endswith("Last Name: data value too large (max length=80)")
+
+
+def test_a_missing_parent_is_no_matter_of_permissions() -> None:
+    said = "Foreign key external ID: sub_1 not found for field Id__c in entity Stripe_Subscription__c"
+    assert "replay" in translate_error({"statusCode": "INVALID_FIELD", "message": said}, "write").remedy

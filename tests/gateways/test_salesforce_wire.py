@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from emulators.salesforce.org import RowFault
+from emulators.salesforce.administration import RowFault
 from order_to_cash.domain.audit import NoAudit
 from order_to_cash.domain.errors import (
     BudgetExhausted,

@@ -63,6 +63,25 @@ def test_a_message_is_posted_with_its_key_and_found_by_it(slack_world: World, ma
     assert body["metadata"] == {"event_type": "o2c", "event_payload": {"key": "o2c:win:006"}}
 
 
+def test_one_message_about_many_is_found_by_each(slack_world: World, make: Make) -> None:
+    gateway = make()
+    stamp = gateway.post("#billing", "Two", key="o2c:group", about=["one", "two"])
+    other = gateway.post("#billing", "One", key="three")
+    asked = ["one", "two", "three", "four"]
+    assert gateway.posted("#billing", asked) == {"one": stamp, "two": stamp, "three": other}
+
+
+@pytest.mark.parametrize("drop", ["before", "after"])
+def test_an_answer_in_a_thread_is_found_there_alone(slack_world: World, make: Make, drop: str) -> None:
+    gateway = make()
+    opened = gateway.post("#billing", "Failed", key="first")
+    slack_world.service.faults.add(path="chat.postMessage", nth=1, drop=drop)
+    answer = gateway.post("#billing", "Paid", key="second", thread_ts=opened)
+    assert posted(slack_world) == 2
+    assert gateway.posted("#billing", ["second"], thread_ts=opened) == {"second": answer}
+    assert gateway.posted("#billing", ["second"]) == {}
+
+
 @pytest.mark.parametrize(
     "fault",
     [

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
+from order_to_cash.domain.errors import PermissionMissing, Refused
 from order_to_cash.domain.wire import postal_digest
 from order_to_cash.gateways.stripe_gateway import StripeGateway
 from order_to_cash.gateways.stripe_records import customer_from, latest_customers
-from tests.gateways.conftest import World
+from tests.gateways.conftest import RememberingAudit, World
 
 Make = Callable[..., StripeGateway]
 
@@ -62,3 +64,33 @@ def test_a_customers_marks_and_places() -> None:
     assert customer.shipping_digest == postal_digest({"line1": "Dock 3"})
     bare = customer_from({"id": "cus_1", "address": None, "shipping": None})
     assert (bare.address_digest, bare.shipping_digest) == ("", "")
+
+
+async def test_a_portal_session_can_be_recovered_and_is_not_in_the_audit_log(
+    stripe_world: World, stripe_gateway: Make, audit: RememberingAudit
+) -> None:
+    gateway = stripe_gateway()
+    customer = await gateway.create_customer({"name": "Umbrella <Ltd>"}, "key:1")
+    url = await gateway.portal_url(customer.customer_id, "o2c:portal:1")
+    secret = url.rpartition("/")[2]
+    assert secret
+    assert all(secret not in str(outcome) for outcome in audit.outcomes.values())
+    [asked] = stripe_world.service.journal.select(path="billing_portal/sessions")
+    assert asked.body["after_expiration"] == {"type": "customer_login"}
+    assert asked.body["flow_data"] == {"type": "payment_method_update"}
+    async with httpx.AsyncClient(trust_env=False) as browser:
+        assert "Umbrella &lt;Ltd&gt;" in (await browser.get(url)).text
+        stripe_world.service.clock.advance(7200)
+        assert "has expired. Here the customer would confirm" in (await browser.get(url)).text
+        assert (await browser.get(f"{url}x")).status_code == 404
+
+
+async def test_a_portal_that_cannot_be_used_is_refused(stripe_world: World, stripe_gateway: Make) -> None:
+    customer = await stripe_gateway().create_customer({"name": "Umbrella"}, "key:1")
+    stripe_world.service.settings.patch({"portal_configured": False})
+    with pytest.raises(Refused):
+        await stripe_gateway().portal_url(customer.customer_id, "o2c:portal:1")
+    stripe_world.service.settings.patch({"restricted_keys": {"rk_test_narrow": ["customer_read"]}})
+    with pytest.raises(PermissionMissing) as caught:
+        await stripe_gateway(api_key="rk_test_narrow").portal_url(customer.customer_id, "o2c:portal:2")
+    assert caught.value.ids["permission"] == "rak_customer_portal_write"

@@ -127,7 +127,9 @@ async def test_pages_are_followed(stripe_world: World, stripe_gateway: Make) -> 
 
 
 async def test_missing_permissions_of_a_restricted_key(stripe_world: World, stripe_gateway: Make) -> None:
-    granted = ["customer_write", "invoice_read", "plan_read", "product_read"]
+    read = "charge checkout_session credit_note dispute payment_intent payment_method subscription webhook"
+    granted = ["customer_write", "invoice_read", "plan_read", "product_read", "customer_portal_write"]
+    granted += [f"{name}_read" for name in read.split()]
     stripe_world.service.settings.patch({"restricted_keys": {"rk_test_narrow": granted}})
     gateway = stripe_gateway(api_key="rk_test_narrow")
     assert await gateway.missing_permissions() == ["rak_invoice_write", "rak_event_read"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,9 +14,11 @@ from order_to_cash.domain.errors import ClaimedElsewhere, ClaimLost
 from order_to_cash.domain.money import Money
 from order_to_cash.domain.records import Environment
 from order_to_cash.ledger.claims import Claim
+from order_to_cash.ledger.inbox_claims import EventOutcome, EventSource
 from order_to_cash.ledger.intents import OperationState
 from order_to_cash.ledger.ledger import Ledger
 from order_to_cash.ledger.quarantine import Held
+from tests.ledger.events import event
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 
@@ -72,6 +75,28 @@ def work(run: str, url: str, deals: int) -> list[str]:
                     continue
             hold(ledger, run, deals)
     return fresh
+
+
+def drain(run: str, url: str, events: int) -> list[tuple[str, str, float, float]]:
+    """Store the same events as the others, then claim and finish until none is left.
+
+    For each event: its id, its partition, and from when to when this process held it. The monotonic clock is one
+    for all processes of a machine.
+    """
+    held: list[tuple[str, str, float, float]] = []
+    with opened(url) as ledger:
+        numbers = (
+            range(events) if run == "run-0" else reversed(range(events))
+        )  # who shares them must not deadlock
+        ledger.inbox.store([event(number, f"cus_{number % 9}") for number in numbers], EventSource.LIST)
+        while any(ledger.inbox.counts().values()):
+            claims = ledger.inbox.claim(run, 7)
+            since = time.monotonic()
+            outcomes = [EventOutcome.done(claimed) for claimed in claims]
+            until = time.monotonic()
+            held += [(one.event.event_id, one.event.partition, since, until) for one in claims]
+            assert ledger.inbox.finish(outcomes) == len(claims)
+    return held
 
 
 def finish_one(ledger: Ledger, claim: Claim, fresh: list[str]) -> bool:

@@ -41,3 +41,18 @@ def test_several_work_on_the_same_deals(ledger: Ledger, url: str, racers: racing
     assert len(latest) == DEALS
     ledger.audit.seal()
     assert ledger.audit.verify() is None
+
+
+def test_several_drains_hold_no_event_and_no_partition_together(
+    ledger: Ledger, url: str, racers: racing.Racers
+) -> None:
+    spans = [(run, *span) for run, spans in enumerate(racers.run(racing.drain, url, 300)) for span in spans]
+    assert Counter(event_id for _, event_id, *_ in spans) == {f"evt_{number}": 1 for number in range(300)}
+    assert ledger.inbox.counts() == {"pending": 0, "claimed": 0, "retry": 0, "parked": 0}
+    together = [
+        (one, other)
+        for one in spans
+        for other in spans
+        if one[0] < other[0] and one[2] == other[2] and one[3] <= other[4] and other[3] <= one[4]
+    ]
+    assert together == []

@@ -30,7 +30,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         return
     for name in [name for name in os.environ if name.startswith("O2C_") and "TEST" not in name]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("O2C_ENV_FILE", str(tmp_path / "no.env"))
+    monkeypatch.setenv("O2C_ENV_FILE", os.devnull)
     with small_world(tmp_path, multi_currency=False) as world:
         for name, value in {**world.env(), **variables_of_tests(tmp_path)}.items():
             monkeypatch.setenv(name, value)

@@ -10,7 +10,12 @@ from typing import Any
 
 import pytest
 
+from emulators.seeding import form
+from order_to_cash.domain.dunning.account_rows import owner_queries, peoples_word_queries, row_queries
+from order_to_cash.domain.dunning.facts import InvoiceStatus, read_facts
+from order_to_cash.domain.dunning.steps import Owner
 from order_to_cash.domain.errors import FieldRefused
+from tasks.dunning_facts import EXPANDED
 from tests.live.place import Place
 
 
@@ -140,3 +145,39 @@ def test_a_bad_row_leaves_the_others(place: Place) -> None:
     good, bad = place.salesforce.update_rows("Account", rows)
     assert good.ok, good.error
     assert not bad.ok
+
+
+def test_salesforce_answers_what_is_asked_about_ladders(place: Place) -> None:
+    mark = uuid.uuid4().hex[:12]
+    fields = place.settings.field_names
+    customer = f"cus_{mark}"
+    account = place.create("Account", Name=f"Ladder {mark}", **{fields.account_customer_id: customer})
+    by_id, by_customer, of_invoice = place.salesforce.query_together(
+        row_queries([account], [customer], [f"in_{mark}"], fields)
+    )
+    assert [row["Id"] for row in (*by_id, *by_customer)] == [account, account]
+    assert by_id[0]["Owner"]["IsActive"] is True
+    assert by_id[0]["Executive_Sponsor__r"] is None
+    assert by_id[0]["Dunning_Hold__c"] is False
+    assert of_invoice == []
+    held, _ = place.salesforce.query_together(peoples_word_queries(fields))
+    assert customer not in {row[fields.account_customer_id] for row in held}
+    nobody = [Owner.model_validate(f"{kind}:nobody {mark}") for kind in ("user", "queue")]
+    assert place.salesforce.query_together(owner_queries(nobody)) == [[], [], [], []]
+
+
+def test_stripe_tells_all_of_an_unpaid_invoice_in_one_answer(place: Place) -> None:
+    customer = place.post("customers", name="Ladder").raise_for_status().json()["id"]
+    card = place.post("payment_methods/pm_card_chargeCustomerFail/attach", customer=customer)
+    method = card.raise_for_status().json()["id"]
+    invoice = place.post("invoices", customer=customer, currency="usd").raise_for_status().json()["id"]
+    line = {"customer": customer, "invoice": invoice, "amount": 1200, "currency": "usd"}
+    place.post("invoiceitems", **line).raise_for_status()
+    place.post(f"invoices/{invoice}/finalize", auto_advance=False).raise_for_status()
+    assert place.post(f"invoices/{invoice}/pay", payment_method=method).status_code == 402
+    answer = place.stripe.get(f"/v1/invoices/{invoice}", params=form({"expand": list(EXPANDED)}))
+    body = answer.raise_for_status().json()
+    known = read_facts(body, None, body["customer"])
+    assert known.status is InvoiceStatus.OPEN
+    assert (known.decline_code, known.payment_under_way) == ("generic_decline", False)
+    assert (known.attempt_count, known.customer_deleted, known.subscription_id) == (1, False, "")

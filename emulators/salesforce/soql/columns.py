@@ -8,6 +8,7 @@ from datetime import datetime
 
 from emulators.salesforce.errors import OrgError
 from emulators.salesforce.fields import Field, ObjectType
+from emulators.salesforce.formulas import computed
 from emulators.salesforce.schema import Access, Schema
 from emulators.salesforce.soql.lexer import locate, mistake
 from emulators.salesforce.soql.tree import Name, Query
@@ -92,7 +93,7 @@ def resolve(world: World, query: Query, item: ObjectType, name: Name) -> Column:
     if field is None:
         raise no_column(query.text, name.pos, path[-1], current.name)
     canonical = (*(step.relationship for step in steps), field.name)
-    return Column(canonical, field, _reader(world.store, tuple(steps), field), tuple(steps))
+    return Column(canonical, field, _reader(world, tuple(steps), field), tuple(steps))
 
 
 def _step(world: World, query: Query, item: ObjectType, word: str, pos: int) -> Step:
@@ -166,16 +167,25 @@ def _walker(store: Store, steps: tuple[Step, ...]) -> Callable[[Row], Row | None
     return walk
 
 
-def _reader(store: Store, steps: tuple[Step, ...], field: Field) -> Callable[[Row], Value]:
-    name, prefix = field.name, field.compound_of
-    if not steps and prefix is None:
-        return lambda row: row.get(name)
-    walk = _walker(store, steps)
+def _reader(world: World, steps: tuple[Step, ...], field: Field) -> Callable[[Row], Value]:
+    of_row = _own_reader(world, field)
+    if not steps:
+        return of_row
+    walk = _walker(world.store, steps)
 
     def read(row: Row) -> Value:
         current = walk(row)
-        if current is None:
-            return None
-        return current.get(name) if prefix is None else address(current, prefix)
+        return None if current is None else of_row(current)
 
     return read
+
+
+def _own_reader(world: World, field: Field) -> Callable[[Row], Value]:
+    """Reads the field from a row of its own object."""
+    name, prefix = field.name, field.compound_of
+    if field.formula is not None:
+        today = world.now.date()
+        return lambda row: computed(field, row, today)
+    if prefix is not None:
+        return lambda row: address(row, prefix)
+    return lambda row: row.get(name)

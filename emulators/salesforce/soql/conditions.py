@@ -24,7 +24,6 @@ from emulators.salesforce.soql.tree import (
     Constant,
     InList,
     InQuery,
-    Name,
     Not,
     Query,
 )
@@ -236,18 +235,3 @@ def like_pattern(text: str) -> re.Pattern[str]:
             out += {"%": ".*", "_": "."}.get(char, re.escape(char))
         position += 1
     return re.compile(out, re.IGNORECASE | re.DOTALL)
-
-
-def direct_ids(condition: Condition | None) -> list[str] | None:
-    """Ids that a query is confined to by `Id =` or `Id IN` at its top, so that no table scan is needed."""
-    parts = condition.parts if isinstance(condition, Both) and condition.how == "and" else (condition,)
-    for part in parts:
-        if isinstance(part, InList) and not part.negated and _is_id(part.left):
-            return [long_id(c.value) for c in part.values if c.kind == "string" and is_id(c.value)]
-        if isinstance(part, Compare) and part.operator == "=" and _is_id(part.left):
-            return [long_id(part.right.value)] if is_id(part.right.value) else []
-    return None
-
-
-def _is_id(left: object) -> bool:
-    return isinstance(left, Name) and len(left.path) == 1 and left.path[0].lower() == "id"

@@ -17,9 +17,10 @@ from emulators.salesforce.soql.columns import (
     source_object,
     target_row,
 )
-from emulators.salesforce.soql.conditions import Compiler, direct_ids, folder
+from emulators.salesforce.soql.conditions import Compiler, folder
 from emulators.salesforce.soql.grouping import grouped
 from emulators.salesforce.soql.lexer import mistake
+from emulators.salesforce.soql.narrowing import candidates
 from emulators.salesforce.soql.parser import parse
 from emulators.salesforce.soql.tree import Aggregate, FieldsOf, Name, Order, Query
 from emulators.salesforce.store import Row
@@ -46,19 +47,11 @@ def run(world: World, text: str, version: str, include_deleted: bool = False) ->
     item = source_object(world, query)
     if query.offset > MAX_OFFSET:
         raise OrgError("NUMBER_OUTSIDE_VALID_RANGE", f"Maximum SOQL offset allowed is {MAX_OFFSET}")
-    rows = matching(world, query, item, _table(world, query, item), include_deleted)
+    rows = matching(world, query, item, candidates(world, item, query.where), include_deleted)
     if query.aggregated:
         return _aggregate(world, query, item, rows)
     rows = _cut(query, _ordered(world, query, item, rows))
     return Found(len(rows), rows, renderer(world, query, item, version), item.name)
-
-
-def _table(world: World, query: Query, item: ObjectType) -> Iterable[Row]:
-    ids = direct_ids(query.where)
-    if ids is None:
-        return world.store.rows(item.name).values()
-    found = (world.store.get(item.name, record_id) for record_id in dict.fromkeys(ids))
-    return [row for row in found if row is not None]
 
 
 def matching(
@@ -71,12 +64,12 @@ def matching(
             raise mistake(query.text, getattr(left, "pos", 0), "aggregate functions are not allowed in WHERE")
         return resolve(world, query, item, left)
 
-    candidates = [row for row in rows if include_deleted or not row.get("IsDeleted")]
+    live = [row for row in rows if include_deleted or not row.get("IsDeleted")]
     if query.where is None:
-        return candidates
+        return live
     compiler = Compiler(query.text, column, lambda inner: _values(world, inner), world.now)
     keep = compiler.compile(query.where)
-    return [row for row in candidates if keep(row)]
+    return [row for row in live if keep(row)]
 
 
 def _values(world: World, query: Query) -> list[Any]:
@@ -85,7 +78,7 @@ def _values(world: World, query: Query) -> list[Any]:
         raise mistake(query.text, query.source_pos, "The inner select must select exactly one field")
     item = source_object(world, query)
     column = resolve(world, query, item, query.select[0])
-    return [column.read(row) for row in matching(world, query, item, world.store.rows(item.name).values())]
+    return [column.read(row) for row in matching(world, query, item, candidates(world, item, query.where))]
 
 
 def _ordered(world: World, query: Query, item: ObjectType, rows: list[Row]) -> list[Row]:

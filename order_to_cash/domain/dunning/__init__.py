@@ -1,0 +1,1 @@
+"""The dunning ladder: which step follows on an unpaid invoice, and when. Pure."""

@@ -1,0 +1,1 @@
+"""What Stripe says, as Salesforce should show it. Pure."""
