@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from order_to_cash.cli.processes import killed
 from order_to_cash.domain.errors import ConfigurationError
 
 WORK_POOL = "o2c"
@@ -38,8 +39,7 @@ async def apply_deployments() -> list[str]:
     try:
         output, _ = await process.communicate()
     except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
+        await killed(process)
         raise
     if process.returncode:
         raise ConfigurationError(

@@ -74,10 +74,7 @@ class Supervisor:
             self._guardian.stdin.close()
             await self._guardian.wait()
         for process in self._running.values():
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-            await process.wait()
+            await killed(process)
         self._running.clear()
 
     def pids(self) -> dict[str, int]:
@@ -182,6 +179,16 @@ class Supervisor:
             log.seek(max(0, log.tell() - 4000))
             lines = log.read().decode(errors="replace").split("\n")
         return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "nothing")
+
+
+async def killed(process: asyncio.subprocess.Process) -> None:
+    """End `process` where it still runs, and wait until it has."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            # `process.kill` asks waitpid(2) first and so takes the status of one that has just ended from asyncio,
+            # which then logs "Unknown child process pid" (Python 3.11, subprocess.Popen.send_signal).
+            os.kill(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _ended(status: int) -> str:
