@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 from order_to_cash.domain.dunning.due import stripes_end
 from order_to_cash.domain.dunning.facts import StepState
 from order_to_cash.domain.dunning.letters import (
+    INVOICE_OVERDUE,
+    PAYMENT_FAILED,
     Letter,
     LetterInvoice,
     customer_words,
@@ -26,8 +28,6 @@ from order_to_cash.domain.sync.bodies import text
 from order_to_cash.domain.sync.declines import plain_words
 from tasks.company import Company
 from tasks.dunning_items import LadderItem
-
-PAYMENT_FAILED, INVOICE_OVERDUE, EXECUTIVE = "payment_failed", "invoice_overdue", "executive"
 
 
 def default_template(items: Sequence[LadderItem]) -> str:

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 
 from order_to_cash.domain.dunning.contacts import Contact
 from order_to_cash.domain.dunning.decision import Do
+from order_to_cash.domain.dunning.letters import EXECUTIVE
 from order_to_cash.domain.dunning.steps import Action, ActionKind, OwnerKind
 from order_to_cash.domain.errors import O2CError
 from tasks.company import Company
 from tasks.dunning_facts import named_owners
 from tasks.dunning_items import ActionOutcome, LadderItem
-from tasks.dunning_letters import EXECUTIVE, default_template
+from tasks.dunning_letters import default_template
 from tasks.dunning_outgoing import Outgoing
 from tasks.dunning_sending import deliver
 from tasks.here import here

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
-from order_to_cash.domain.dunning.letters import Letter
+from order_to_cash.domain.dunning.letters import EXECUTIVE, Letter
 from order_to_cash.domain.dunning.steps import ActionKind
 from order_to_cash.domain.emails import is_valid_email
 from order_to_cash.domain.errors import ConfigurationError, O2CError
 from order_to_cash.domain.identity import digest
 from order_to_cash.gateways.mail_templates import MailTemplates, Written
 from tasks.company import Company
-from tasks.dunning_letters import EXECUTIVE, customer_letter, default_template, executive_letter, is_charged
+from tasks.dunning_letters import customer_letter, default_template, executive_letter, is_charged
 from tasks.dunning_outgoing import Outgoing
 
 _NO_SERVER = "No mail server is set up (O2C_SMTP_HOST), so nothing was mailed."

@@ -28,6 +28,7 @@ from tasks.sync_calls import ask
 from tasks.sync_followed import question
 from tasks.sync_judging import SUITE, judged_row
 from tasks.sync_products import product_rows
+from tasks.sync_rates import exchange_rates
 
 ACCOUNTS_AT_ONCE = 400
 
@@ -80,11 +81,12 @@ def _without(context: Context, key: ObjectKey) -> Context:
 async def _context(company: Company, batch: Batch) -> Context:
     states = batch.standing()
     deals = opportunity_ids(states)
-    deal_rows, products, account_rows, cards = await asyncio.gather(
+    deal_rows, products, account_rows, cards, rates = await asyncio.gather(
         ask(company, batch, opportunity_queries(deals) if deals else ()),
         _products(company, batch, states),
         _accounts(company, batch, states),
         cards_that_pay(company, batch),
+        exchange_rates(company, batch, states),
     )
     fields = company.rules.field_names
     carried = {str(row["Id"]): str(row.get(fields.account_customer_id) or "") for row in account_rows}
@@ -105,6 +107,7 @@ async def _context(company: Company, batch: Batch) -> Context:
             str(row["Id"]): str(row.get(fields.opportunity_invoice_id) or "") for row in deal_rows
         },
         products=products,
+        rates=rates,
     )
 
 

@@ -41,6 +41,7 @@ _STAGES = (
 _KEPT_WHEN_EMPTIED = frozenset(
     {
         "CurrencyType",
+        "DatedConversionRate",
         "FieldPermissions",
         "ObjectPermissions",
         "OpportunityStage",
@@ -58,7 +59,7 @@ class Org:
     def __init__(self, clock: Clock, settings: SalesforceSettings) -> None:
         self.clock = clock
         self.settings = settings
-        self.schema = Schema(settings.multi_currency)
+        self.schema = Schema(settings.multi_currency, settings.dated_rates)
         self.schema_changed = clock.now()
         self.pages = Pages()
         self.locks = Locks()

@@ -14,11 +14,11 @@ _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 class Schema:
     """Objects by name, in any case."""
 
-    def __init__(self, multi_currency: bool = False) -> None:
+    def __init__(self, multi_currency: bool = False, dated_rates: bool = False) -> None:
         self.multi_currency = multi_currency
         self.namespaces: tuple[str, ...] = ()  # of managed packages, such as SBQQ
         self.objects: dict[str, ObjectType] = {}
-        for item in standard_objects(multi_currency):
+        for item in standard_objects(multi_currency, dated_rates):
             self.add(item)
 
     def add(self, item: ObjectType) -> None:
@@ -71,6 +71,7 @@ _OPEN = frozenset(
         "Organization",
         "OpportunityStage",
         "CurrencyType",
+        "DatedConversionRate",
         "PermissionSet",
         "PermissionSetAssignment",
         "FieldPermissions",

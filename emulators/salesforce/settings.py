@@ -17,9 +17,10 @@ CURRENCIES = ("USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "SEK", "INR", "KW
 
 @dataclass
 class SalesforceSettings(Settings):
-    """`None` means: off. Changing `multi_currency` or `currencies` makes a new, empty org.
+    """`None` means: off. Changing `multi_currency`, `currencies` or `dated_rates` makes a new, empty org.
 
     currencies: the first is the corporate one.
+    dated_rates: advanced currency management is on: with several currencies there is DatedConversionRate.
     daily_api_limit: calls in any 24 hours before 403 REQUEST_LIMIT_EXCEEDED (100,000: Enterprise Edition).
     api_used: calls that others have made today, counted on top of ours.
     session_lifetime_seconds: how long an access token holds, by the emulators' clock.
@@ -49,6 +50,7 @@ class SalesforceSettings(Settings):
     my_domain: str = "emulator"
     organization_type: str = "Enterprise Edition"
     multi_currency: bool = False
+    dated_rates: bool = False
     currencies: list[str] = field(default_factory=lambda: list(CURRENCIES))
     hidden_fields: list[str] = field(default_factory=list)
     restricted_user: bool = False
@@ -61,7 +63,7 @@ class SalesforceSettings(Settings):
 
     def patch(self, changes: Mapping[str, Any]) -> None:
         super().patch(changes)
-        if self._new_org is not None and changes.keys() & {"multi_currency", "currencies"}:
+        if self._new_org is not None and changes.keys() & {"multi_currency", "currencies", "dated_rates"}:
             self._new_org()
 
     def when_recast(self, new_org: Callable[[], None]) -> None:

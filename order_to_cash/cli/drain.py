@@ -170,7 +170,7 @@ def _keep_for_good() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(200_000, 20, 50)
 
 
 async def _look(look_out: LookOut, settings: Settings) -> float:

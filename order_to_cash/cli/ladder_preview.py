@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from order_to_cash.cli.wiring import make_clock, read_ledger, salesforce_gateway
 from order_to_cash.domain.audit import NoAudit
 from order_to_cash.domain.dunning.default_policy import default_policy
 from order_to_cash.domain.dunning.facts import LadderState
-from order_to_cash.domain.dunning.letters import SAMPLE, Letter
+from order_to_cash.domain.dunning.letters import EXECUTIVE, PAYMENT_FAILED, SAMPLE, Letter, sample
 from order_to_cash.domain.errors import ConfigurationError, RecordGone
 from order_to_cash.domain.records import CollectionMethod
 from order_to_cash.domain.sync.bodies import ref
@@ -26,7 +25,6 @@ from order_to_cash.ledger.ledger import Ledger
 from order_to_cash.settings import Settings
 
 ACTOR = "o2c ladder preview"
-DEFAULT, EXECUTIVE = "payment_failed", "executive"
 PORTAL = "https://billing.stripe.com/p/session/made-when-the-mail-is-sent"
 
 
@@ -36,9 +34,9 @@ def run(settings: Settings, template: str, invoice_id: str, html: Path | None) -
     Raises ConfigurationError (`template_missing`, `template_broken`), RecordGone, and what Stripe and Salesforce raise.
     """
     templates = MailTemplates(settings.mail_templates)
-    to, letter, usual = ("Accounts Payable <ap@umbrella.example>", SAMPLE, DEFAULT)
-    if template == EXECUTIVE:
-        to, letter = ("VP Customers <vp@acme.example>", replace(SAMPLE, name="VP Customers"))
+    executive = template == EXECUTIVE
+    to = "VP Customers <vp@acme.example>" if executive else "Accounts Payable <ap@umbrella.example>"
+    letter, usual = sample(template), PAYMENT_FAILED
     if invoice_id:
         to, letter, usual = asyncio.run(_of_invoice(settings, invoice_id, template))
     written = templates.write(template or usual, letter)

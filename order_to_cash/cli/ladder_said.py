@@ -33,7 +33,7 @@ def run(settings: Settings, said: Said) -> None:
     if bool(said.invoice) == bool(said.customer):
         raise typer.BadParameter("Name an invoice, or a customer with --customer: one of them.")
     if said.until and said.lasts:
-        raise typer.BadParameter("--until and --for say the same: give one of them.")
+        raise typer.BadParameter("Both --until and --for say how long: give one of them.")
     words = HoldWords(
         action=HoldAction(said.action),
         subject=said.invoice or said.customer,

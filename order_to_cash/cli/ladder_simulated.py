@@ -125,9 +125,9 @@ def _moment(option: str, written: str, now: datetime) -> datetime:
     try:
         at = moment(written, now) if written else now
     except RecordRejected as error:
-        raise _wrong(option, f"{option}: {error.message} {error.remedy}") from None
+        raise _wrong(option, f"{error.message} {error.remedy}") from None
     if not 1971 <= at.year <= 9000:
-        raise _wrong(option, f"{option}: choose a year between 1971 and 9000.")
+        raise _wrong(option, "Choose a year between 1971 and 9000.")
     return at
 
 

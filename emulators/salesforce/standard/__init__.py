@@ -142,12 +142,17 @@ def _blocks() -> Iterator[tuple[str, list[str]]]:
     yield head, lines
 
 
-def standard_objects(multi_currency: bool) -> list[ObjectType]:
-    """Every standard object of the org; CurrencyType and CurrencyIsoCode only with several currencies."""
+def standard_objects(multi_currency: bool, dated_rates: bool) -> list[ObjectType]:
+    """Every standard object of the org; CurrencyType and CurrencyIsoCode only with several currencies.
+
+    `dated_rates`: DatedConversionRate too, as with advanced currency management.
+    """
     made = []
     for head, lines in _blocks():
         name, prefix, plural, traits, *_ = [part.strip() for part in (head + "|").split("|")] + [""]
         if "multicurrency" in traits and not multi_currency:
+            continue
+        if "dated" in traits and not dated_rates:
             continue
         closed = "readonly" in traits
         new = ObjectType(

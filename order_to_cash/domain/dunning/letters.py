@@ -7,7 +7,7 @@ Customers read it: a decline is told in words that help them, and no suspicion i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -17,7 +17,9 @@ from order_to_cash.domain.money import Money
 
 _LONGEST_NAME = 120
 _DECLINED = "Your bank declined the payment."
-_FAILED = "The payment did not go through."
+
+PAYMENT_FAILED, INVOICE_OVERDUE, EXECUTIVE = "payment_failed", "invoice_overdue", "executive"
+"""The templates that are built in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +97,30 @@ SAMPLE = Letter(
     account_url="https://acme.my.salesforce.com/001000000000001AAA",
     done=("2 March 2026: Payment failed", "3 March 2026: Ask for another payment method"),
 )
-"""What `o2c ladder preview` and `o2c doctor` render: no customer's."""
+"""What `o2c doctor` renders, and what examples are made of: no customer's."""
+
+
+def sample(template: str) -> Letter:
+    """An example for one of the built-in templates, or for a template of a company's own."""
+    if template == EXECUTIVE:
+        return replace(SAMPLE, name="VP Customers")
+    if template == INVOICE_OVERDUE:
+        days = ("Saturday, 28 February 2026", "Sunday, 1 March 2026")
+        due = [
+            replace(invoice, due_on=day, reason="", retry_on="")
+            for invoice, day in zip(SAMPLE.invoices, days, strict=True)
+        ]
+        return replace(SAMPLE, invoices=tuple(due), update_url="")
+    return SAMPLE
 
 
 def customer_words(code: str) -> str:
-    """Why a payment failed, as the customer may read it. Never empty; suspicions read like any other decline."""
+    """Why a payment failed, as the customer may read it; "" where Stripe gives no reason.
+
+    Suspicions read like any other decline.
+    """
     lowered = code.strip().lower()
-    return _WORDS.get(lowered, _DECLINED if lowered else _FAILED)
+    return _WORDS.get(lowered, _DECLINED if lowered else "")
 
 
 def day_in_words(at: datetime | None, zone: ZoneInfo) -> str:

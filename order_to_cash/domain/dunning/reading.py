@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -24,8 +24,17 @@ def read_policy(data: object) -> DunningPolicy:
     try:
         return DunningPolicy.model_validate(data)
     except ValidationError as error:
-        faults = dict.fromkeys(_in_words(fault, data) for fault in error.errors(include_url=False))
+        faults = dict.fromkeys(_in_words(fault, data) for fault in _true(error.errors(include_url=False)))
         raise _invalid(list(faults)) from None
+
+
+def _true(faults: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Without lists that are too short only because pydantic counts their valid entries (2.14)."""
+    places = [fault["loc"] for fault in faults]
+    for fault in faults:
+        at = fault["loc"]
+        if fault["type"] != "too_short" or not any(place[: len(at)] == at != place for place in places):
+            yield fault
 
 
 def _invalid(faults: Sequence[str]) -> ConfigurationError:

@@ -82,6 +82,7 @@ _INVOICE = _COMMON | {
     "Failure_Reason__c": "Text(255)",
     "Due_Date__c": "Date",
     "Finalized_At__c": "DateTime",
+    "Exchange_Rate__c": "Number(18,9)",
     "Paid_At__c": "DateTime",
     "Voided_At__c": "DateTime",
     "Period_Start__c": "DateTime",

@@ -13,6 +13,7 @@ from order_to_cash.domain.sync import fields
 from order_to_cash.domain.sync.bodies import day, items, mapping, metadata, ref, text, walk, whole
 from order_to_cash.domain.sync.declines import chosen_code, plain_words, shown_code
 from order_to_cash.domain.sync.normalize import payment_unexplained
+from order_to_cash.domain.sync.rates import finalized_at, rate_at
 from order_to_cash.domain.sync.record import Draft, draft_for, mapped
 from order_to_cash.domain.sync.shapes import Body, Context, Mapped, Row, State
 
@@ -77,6 +78,7 @@ def _invoice(state: State, account_id: str, context: Context) -> tuple[Draft, Ro
     draft.money("Tax__c", sum(taxes))
     _collection(draft, body)
     _dates(draft, body)
+    _rate(draft, state, context)
     draft.text("Hosted_Invoice_URL__c", body.get("hosted_invoice_url"))
     draft.text("Invoice_PDF_URL__c", body.get("invoice_pdf"))
     subscription = subscription_of(body)
@@ -120,6 +122,14 @@ def _dates(draft: Draft, body: Body) -> None:
     draft.at("Voided_At__c", moves.get("voided_at"))
     draft.at("Period_Start__c", body.get("period_start"))
     draft.at("Period_End__c", body.get("period_end"))
+
+
+def _rate(draft: Draft, state: State, context: Context) -> None:
+    """As it was when the invoice was finalized; one that is not known stays as it is."""
+    at = finalized_at(state)
+    rate = rate_at(context.rates, draft.currency, at) if at is not None else None
+    if rate is not None:
+        draft.fields["Exchange_Rate__c"] = rate
 
 
 def _line(line: Body, state: State, account_id: str, context: Context) -> tuple[Draft, Row]:

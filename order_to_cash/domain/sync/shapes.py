@@ -169,13 +169,29 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
+class ExchangeRate:
+    """How much of `currency` (ISO, capitals) one unit of the org's corporate currency is worth.
+
+    From `since` (None: ever) until before `until` (None: as far as is known).
+    """
+
+    currency: str
+    rate: Decimal
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def holds(self, at: datetime) -> bool:
+        return (self.since is None or self.since <= at) and (self.until is None or at < self.until)
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What mapping must know beside the state itself.
 
     `customer_of_account`: Account → the customer its `Stripe_Customer_Id__c` names. `cards`: customer → its payment
     method as read from Stripe, None when it has none. `invoice_of_opportunity`: Opportunity → what its
     `Stripe_Invoice_Id__c` says ("" for nothing); one that is not there does not exist. `products`: Stripe product → its
-    Product2, where there is one.
+    Product2, where there is one. `rates`: exchange rates of a multi-currency org, as far as they are asked for.
     """
 
     synced_at: datetime
@@ -185,6 +201,7 @@ class Context:
     cards: Mapping[str, Body | None] = field(default_factory=dict)
     invoice_of_opportunity: Mapping[str, str] = field(default_factory=dict)
     products: Mapping[str, ProductFacts] = field(default_factory=dict)
+    rates: tuple[ExchangeRate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

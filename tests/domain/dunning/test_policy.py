@@ -172,6 +172,13 @@ def test_a_fault_is_told_with_step_and_field(edit: Edit, said: str) -> None:
         assert noise not in told.value.message
 
 
+def test_a_list_with_a_wrong_entry_is_not_called_too_short_as_well() -> None:
+    with pytest.raises(ConfigurationError) as told:
+        read_policy(edited(lambda data: first(data).update(actions=["emial"])))
+    assert "actions 1 kind: must be" in told.value.message
+    assert "needs at least" not in told.value.message
+
+
 @pytest.mark.parametrize("data", [None, [], "charged", 5])
 def test_what_is_no_mapping_is_no_policy(data: object) -> None:
     with pytest.raises(ConfigurationError, match="must be a mapping"):
