@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, bindparam, case, func, select, update
 from order_to_cash.domain.errors import O2CError
 from order_to_cash.domain.events import EventState, StripeEvent
 from order_to_cash.ledger.engine import LARGE_RESULT, Database
-from order_to_cash.ledger.inbox_suspects import alone, suspected
+from order_to_cash.ledger.inbox_suspects import suspected, suspects
 from order_to_cash.ledger.inbox_tables import BODY, INBOX, LONGEST_HISTORY, held_partitions, history_line
 
 __all__ = [
@@ -129,10 +129,9 @@ def claim(
         if len(rows) < limit:
             rows += connection.execute(_due(lane, now, limit - len(rows))).all()
     if not rows:
-        suspect = alone(connection, _COLUMNS, lanes, now)
-        if suspect is None:
+        rows = suspects(connection, _COLUMNS, lanes, now, limit)
+        if not rows:
             return []
-        rows.append(suspect)
     elif more and len(rows) == limit:
         rows += connection.execute(_beside(database, rows, lanes, now, more)).all()
     token, seqs = uuid4().hex, [row.seq for row in rows]

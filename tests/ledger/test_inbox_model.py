@@ -25,7 +25,7 @@ from order_to_cash.domain.events import EventState
 from order_to_cash.domain.records import Environment
 from order_to_cash.ledger.inbox_claims import ClaimedEvent, EventOutcome, EventSource, Lane
 from order_to_cash.ledger.inbox_search import EventFilter
-from order_to_cash.ledger.inbox_suspects import ALONE_FROM, PARKED_AFTER
+from order_to_cash.ledger.inbox_suspects import APART_FROM, PARKED_AFTER
 from order_to_cash.ledger.ledger import Ledger
 from tests.ledger.events import event
 from tests.ledger.support import MovableClock
@@ -51,7 +51,7 @@ class Modelled:
 
     @property
     def suspected(self) -> bool:
-        return self.state is EventState.CLAIMED and self.attempts >= ALONE_FROM
+        return self.state is EventState.CLAIMED and self.attempts >= APART_FROM
 
 
 @dataclass
@@ -73,22 +73,32 @@ class Model:
             if one.due is not None and one.due <= now and one.partition not in held
         }
 
-    def suspect(self, now: datetime) -> str | None:
-        """Whose turn it is alone; what died too often is parked on the way."""
+    def suspects(self, now: datetime, limit: int) -> list[str]:
+        """Whose turn it is apart, first those who were tried least; what died too often is parked on the way."""
         if any(
-            one.suspected and one.attempts > ALONE_FROM and one.due is not None and one.due > now
+            one.suspected and one.attempts > APART_FROM and one.due is not None and one.due > now
             for one in self.events.values()
         ):
-            return None
-        while turns := [event_id for event_id in self.free(now) if self.events[event_id].suspected]:
-            first = min(
-                turns, key=lambda event_id: (self.events[event_id].attempts, self.events[event_id].due)
-            )
-            one = self.events[first]
-            if one.attempts - one.retries < PARKED_AFTER:
-                return first
-            one.state, one.due, one.token = EventState.PARKED, None, ""
-        return None
+            return []
+        turns = [event_id for event_id in self.free(now) if self.events[event_id].suspected]
+        group: list[str] = []
+        for event_id in sorted(turns, key=self.turn):
+            one = self.events[event_id]
+            deaths = one.attempts - one.retries
+            if deaths >= PARKED_AFTER:
+                one.state, one.due, one.token = EventState.PARKED, None, ""
+                continue
+            limit = min(limit, 1 if deaths > 4 else 10)
+            if len(group) >= limit:
+                break
+            group.append(event_id)
+        return group
+
+    def turn(self, event_id: str) -> tuple[int, datetime, int]:
+        """Tried least, waiting longest, oldest: events are created in the order of their numbers."""
+        one = self.events[event_id]
+        assert one.due is not None
+        return one.attempts, one.due, int(event_id.removeprefix("evt_"))
 
 
 def _fast(connection: Any, record: object) -> None:
@@ -127,13 +137,11 @@ class InboxMachine(RuleBasedStateMachine):
     def claim(self, limit: int, lease: int) -> None:
         now = self.clock.now()
         free = {one for one in self.model.free(now) if not self.model.events[one].suspected}
-        suspect = None if free else self.model.suspect(now)
-        if suspect is not None:
-            free, limit = {suspect}, 1
+        suspects = [] if free else self.model.suspects(now, limit)
         claims = self.ledger.inbox.claim("drain", limit, lease)
         ids = [claimed.event.event_id for claimed in claims]
-        if suspect is not None and len(ids) == 1:  # of several with equal turns any may come first
-            assert self._turn(ids[0]) == self._turn(suspect)
+        if suspects:
+            assert ids == suspects
             free = set(ids)
         assert len(ids) == len(set(ids)) == min(limit, len(free))
         assert set(ids) <= free
@@ -149,10 +157,6 @@ class InboxMachine(RuleBasedStateMachine):
             one = self.model.events[claimed.event.event_id]
             one.state, one.due, one.token = EventState.CLAIMED, now + timedelta(seconds=lease), claimed.token
         self.batches += [claims] if claims else []
-
-    def _turn(self, event_id: str) -> tuple[int, datetime | None]:
-        one = self.model.events[event_id]
-        return one.attempts, one.due
 
     @precondition(lambda self: self.batches)
     @rule(data=st.data())

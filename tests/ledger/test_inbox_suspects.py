@@ -35,6 +35,35 @@ def test_an_event_that_kills_every_drain_is_found_and_parked(ledger: Ledger, clo
     assert [claimed.event.event_id for claimed in ledger.inbox.claim("drain")] == ["evt_3"]
 
 
+def test_what_three_kills_left_is_tried_by_hundreds(ledger: Ledger, clock: MovableClock) -> None:
+    """An operator who ends the drain hard three times costs no batch an event: 1,188 took more than ten minutes so."""
+    ledger.inbox.store([event(number, f"cus_{number}") for number in range(950)], EventSource.WEBHOOK)
+    for _ in range(3):
+        assert len(ledger.inbox.claim("drain", 2000)) == 950
+        clock.advance(seconds=121)
+    sizes = []
+    while claims := ledger.inbox.claim("drain", 2000):
+        sizes.append(len(claims))
+        assert ledger.inbox.claim("another", 2000) == [], "one group at a time, over all drains"
+        ledger.inbox.finish([EventOutcome.done(claimed) for claimed in claims])
+    assert sizes == [100] * 9 + [50]
+
+
+def test_the_groups_grow_smaller_until_the_killer_is_alone(ledger: Ledger, clock: MovableClock) -> None:
+    ledger.inbox.store([event(number, f"cus_{number}") for number in range(300)], EventSource.WEBHOOK)
+    together: dict[int, int] = {}
+    while claims := ledger.inbox.claim("drain", 2000):
+        killer = [claimed for claimed in claims if claimed.event.event_id == "evt_3"]
+        if killer:
+            together[killer[0].attempts] = len(claims)
+            clock.advance(seconds=121)
+        else:
+            ledger.inbox.finish([EventOutcome.done(claimed) for claimed in claims])
+    assert together == {1: 300, 2: 300, 3: 300, 4: 100, 5: 10, 6: 1}
+    parked = ledger.inbox.find(EventFilter(states=(EventState.PARKED,)))
+    assert [row.event_id for row in parked] == ["evt_3"]
+
+
 def test_new_events_are_not_held_up_by_one_that_is_tried_alone(ledger: Ledger, clock: MovableClock) -> None:
     ledger.inbox.store([event(1, "cus_a")], EventSource.WEBHOOK)
     for _ in range(3):
