@@ -248,3 +248,21 @@ async def test_what_stripe_cannot_show_holds_those_who_need_it(sync: Sync) -> No
     shown = {row["Stripe_Invoice_Id__c"] for row in sync.records("Stripe_Invoice__c")}
     assert shown == {event.object_id for event in events}
     assert len(sync.records("Stripe_Subscription__c")) == 1
+
+
+async def test_payments_wait_with_the_invoice_that_waits(sync: Sync) -> None:
+    """What reads the subscription breaks off, as when PostgreSQL is killed: no payment is sent without its invoice."""
+    subscription = sync.subscription(sync.customer(card="pm_card_visa"))
+    wanted = {"invoice", "charge", "invoice_payment"}
+    events = [event for event in sync.fresh() if event.object_type in wanted]
+    assert {event.object_type for event in events} == wanted
+    sync.world.fault("stripe", method="GET", path=f"/v1/subscriptions/{subscription}", status=503)
+    sync.receive(events)
+    summary = await sync.apply()
+    assert (summary.parked, summary.retried) == ((), len(events))
+    assert sync.records("Stripe_Payment__c") == []
+    sync.world.no_faults()
+    sync.world.pass_time(minutes=5)
+    assert (await sync.apply()).parked == ()
+    [payment] = sync.records("Stripe_Payment__c")
+    assert payment["Invoice__c"] == sync.record("Stripe_Invoice__c")["Id"]
