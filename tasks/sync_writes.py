@@ -49,8 +49,8 @@ _LOOKED_UP = {
 def _waiting_parents(batch: Batch) -> dict[tuple[str, str], O2CError]:
     """(External ID's field, value) → why it is tried again later: of parents that Salesforce has not been shown yet.
 
-    When PostgreSQL was killed while subscriptions were read, their invoices waited and 30 of the payments, sent
-    without them, were parked for "Foreign key external ID not found".
+    In a round of kills 30 payments, sent without the invoice that they pay, were parked for "Foreign key external ID
+    not found".
     """
     return {
         (_LOOKED_UP[key.type], key.id): error

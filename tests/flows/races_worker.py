@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event as on
 
 from order_to_cash.domain.dunning.default_policy import default_policy
 from order_to_cash.domain.errors import Unavailable
@@ -22,7 +20,6 @@ from order_to_cash.domain.records import Environment
 from order_to_cash.ledger.inbox_claims import ClaimedEvent, EventSource
 from order_to_cash.ledger.ladder_records import ClaimedLadder, Ladder, LadderFilter, LadderStatus
 from order_to_cash.ledger.ladders import LEASE_SECONDS, Ladders
-from order_to_cash.ledger.ledger import Ledger
 from tasks import dunning_acts, dunning_claims, dunning_hints, dunning_runs
 from tasks.company import Company
 from tasks.dunning_claims import Handed, claim_due, is_any_due
@@ -31,6 +28,7 @@ from tasks.dunning_runs import take_all
 from tasks.dunning_sweep import open_missing, wake_peoples_word
 from tasks.sync_batch import Batch
 from tests.flows.races_world import MOMENT, Bill, Books, Judges, KilledError
+from tests.ledger.quick import quick_ledger
 from tests.ledger.support import MovableClock
 
 SWEEP = timedelta(minutes=5)
@@ -42,14 +40,10 @@ class Worker:
 
     def __init__(self, template: Path) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        path = Path(self.folder.name) / "ledger.db"
-        shutil.copy(template, path)
         self.clock = MovableClock()
         self.books = Books(self.clock)
         self.judges = Judges(self.books)
-        ledger = Ledger.open(f"sqlite:///{path}", clock=self.clock, environment=Environment.EMULATOR)
-        on.listen(ledger.database.engine, "connect", _fast)
-        ledger.database.engine.dispose()
+        ledger = quick_ledger(template, self.folder.name, self.clock)
         self.company = Company(
             name="o2c",
             environment=Environment.EMULATOR,
@@ -226,11 +220,6 @@ class Worker:
                 assert ladder.state.ended is self.judges.cleared[ladder.invoice_id]
                 told = replace(ladder, hold=None)  # people may hold what is over
                 assert self._ended.setdefault(ladder.invoice_id, told) == told, "moved after its end"
-
-
-def _fast(connection: Any, record: object) -> None:
-    """No fsync: power loss is not what is tested here."""
-    connection.execute("PRAGMA synchronous=OFF")
 
 
 async def _no_alarms(company: Company, limit: int = 0) -> int:

@@ -251,7 +251,7 @@ async def test_what_stripe_cannot_show_holds_those_who_need_it(sync: Sync) -> No
 
 
 async def test_payments_wait_with_the_invoice_that_waits(sync: Sync) -> None:
-    """What reads the subscription breaks off, as when PostgreSQL is killed: no payment is sent without its invoice."""
+    """The subscription cannot be read for now, so its invoice waits: no payment is sent without it."""
     subscription = sync.subscription(sync.customer(card="pm_card_visa"))
     wanted = {"invoice", "charge", "invoice_payment"}
     events = [event for event in sync.fresh() if event.object_type in wanted]

@@ -7,10 +7,8 @@ may arrive at any later time.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,13 +20,11 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import event
 
 from order_to_cash.domain.errors import ClaimedElsewhere, ClaimLost, RuleRefused
-from order_to_cash.domain.records import Environment
 from order_to_cash.ledger.claims import Claim
 from order_to_cash.ledger.intents import Operation, OperationState
-from order_to_cash.ledger.ledger import Ledger
+from tests.ledger.quick import quick_ledger
 from tests.ledger.support import OPPORTUNITY, MovableClock, claim_deal
 
 RUNS = st.sampled_from(["run-1", "run-2", "run-3"])
@@ -40,23 +36,14 @@ class RunDied(Exception):  # noqa: N818  # not an error: a kill
     """The run was killed."""
 
 
-def _fast(connection: Any, record: object) -> None:
-    """No fsync: power loss is not what is tested here, and it is two thirds of the time."""
-    connection.execute("PRAGMA synchronous=OFF")
-
-
 class OneDeal(RuleBasedStateMachine):
     template: Path
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        path = Path(self.folder.name) / "ledger.db"
-        shutil.copy(self.template, path)
         self.clock = MovableClock()
-        self.ledger = Ledger.open(f"sqlite:///{path}", clock=self.clock, environment=Environment.EMULATOR)
-        event.listen(self.ledger.database.engine, "connect", _fast)
-        self.ledger.database.engine.dispose()
+        self.ledger = quick_ledger(self.template, self.folder.name, self.clock)
         self.claims: list[Claim] = []
         self.holder: tuple[str, str] | None = None  # token and run that hold the deal now
         self.fence: dict[str, int] = {}

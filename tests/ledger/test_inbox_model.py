@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -18,16 +16,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import event as on
 
 from order_to_cash.domain.errors import Unavailable
 from order_to_cash.domain.events import EventState
-from order_to_cash.domain.records import Environment
 from order_to_cash.ledger.inbox_claims import ClaimedEvent, EventOutcome, EventSource, Lane
 from order_to_cash.ledger.inbox_search import EventFilter
 from order_to_cash.ledger.inbox_suspects import APART_FROM, PARKED_AFTER
-from order_to_cash.ledger.ledger import Ledger
 from tests.ledger.events import event
+from tests.ledger.quick import quick_ledger
 from tests.ledger.support import MovableClock
 
 DOWN = Unavailable("Salesforce did not answer.", code="salesforce_down")
@@ -101,23 +97,14 @@ class Model:
         return one.attempts, one.due, int(event_id.removeprefix("evt_"))
 
 
-def _fast(connection: Any, record: object) -> None:
-    """No fsync: power loss is not what is tested here."""
-    connection.execute("PRAGMA synchronous=OFF")
-
-
 class InboxMachine(RuleBasedStateMachine):
     template: Path
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        path = Path(self.folder.name) / "ledger.db"
-        shutil.copy(self.template, path)
         self.clock = MovableClock()
-        self.ledger = Ledger.open(f"sqlite:///{path}", clock=self.clock, environment=Environment.EMULATOR)
-        on.listen(self.ledger.database.engine, "connect", _fast)
-        self.ledger.database.engine.dispose()
+        self.ledger = quick_ledger(self.template, self.folder.name, self.clock)
         self.model = Model()
         self.batches: list[list[ClaimedEvent]] = []
 

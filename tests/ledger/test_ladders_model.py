@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -19,15 +18,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import event as on
 
 from order_to_cash.domain.dunning.facts import EndReason, StepState
 from order_to_cash.domain.errors import ClaimLost
-from order_to_cash.domain.records import Environment
 from order_to_cash.ledger.ladder_records import ClaimedLadder, LadderFilter, StepOutcome
-from order_to_cash.ledger.ledger import Ledger
 from tests.ledger.ladder_model import CUSTOMERS, LEASE, STEPS, Model, Modelled
 from tests.ledger.ladder_support import VERSION, asleep, new
+from tests.ledger.quick import quick_ledger
 from tests.ledger.support import MovableClock
 
 INVOICES = st.sampled_from(sorted(CUSTOMERS))
@@ -37,23 +34,14 @@ MAYBE = st.none() | SPANS
 DATA = st.data()
 
 
-def _fast(connection: Any, record: object) -> None:
-    """No fsync: power loss is not what is tested here."""
-    connection.execute("PRAGMA synchronous=OFF")
-
-
 class LadderMachine(RuleBasedStateMachine):
     template: Path
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        path = Path(self.folder.name) / "ledger.db"
-        shutil.copy(self.template, path)
         self.clock = MovableClock()
-        self.ledger = Ledger.open(f"sqlite:///{path}", clock=self.clock, environment=Environment.EMULATOR)
-        on.listen(self.ledger.database.engine, "connect", _fast)
-        self.ledger.database.engine.dispose()
+        self.ledger = quick_ledger(self.template, self.folder.name, self.clock)
         self.ledger.ladders.keep_policy(VERSION, {}, "default")
         self.model = Model()
         self.claims: list[ClaimedLadder] = []
